@@ -1,0 +1,277 @@
+//! Executions in memory: claimed before they run, recorded after.
+
+use std::fmt;
+use std::hash::BuildHasher as _;
+use std::sync::{Mutex, MutexGuard};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use hashbrown::{DefaultHashBuilder, HashTable};
+use jiff::Timestamp;
+use kairos::backend::{Claim, Claimed, ExecutionFilter, History, Outcome};
+use kairos::clock::later;
+use kairos::page::{Page, PageRequest};
+use kairos::{Execution, ExecutionId, ExecutionState, Hold, Result};
+
+use crate::error;
+use crate::listing::Listing;
+use crate::order::{Indexes, Position};
+use crate::slab::Slab;
+use crate::sync::lock;
+use crate::wheel::{Wheel, tick};
+
+/// A [`History`] in memory, sorted by scheduled time: of all executions, of each state and of each process.
+///
+/// Claiming and recording cost the logarithm of how many executions there are, a page what it holds. An execution is kept for the
+/// retention, counted from its last claim or outcome, or from the end of its claim if that is later. Time is what
+/// claims and outcomes say that it is: without them nothing expires.
+///
+/// ```
+/// use kairos::backend::{Claim, Claimed, History, Outcome};
+/// use kairos::{Body, ExecutionState, Hold};
+/// use kairos_memory::MemoryHistory;
+///
+/// # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
+/// let history = MemoryHistory::new();
+/// let message = Body::from_json(
+///     r#"{"IdProceso":"proceso-YQ..","IdCalendarizacion":"calendarizacion-x","Nombre":"a","ArnProceso":"kairos:task:a",
+///         "Parametros":null,"Habilitado":true,"FechaCreacion":"2026-01-01T00:00:00Z","FechaProgramada":"2026-01-01T12:00:00Z"}"#,
+/// );
+/// let work = message.work("message-1", "2026-01-01T12:00:00.5Z".parse()?)?;
+/// let (id, now, until) = (work.execution_id, "2026-01-01T12:00:01Z".parse()?, "2026-01-01T12:01:00Z".parse()?);
+///
+/// let claim = |owner: &str| Claim::new(work.clone(), Hold { owner: owner.into(), until }, now);
+/// assert_eq!(history.claim(&claim("one")).await?, Claimed::Granted { attempt: 1 });
+/// assert_eq!(history.claim(&claim("two")).await?, Claimed::Held { until });
+/// history.record(&Outcome::new(id, "one", ExecutionState::Succeeded, now)).await?;
+/// assert_eq!(history.claim(&claim("two")).await?, Claimed::Finished(ExecutionState::Succeeded));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct MemoryHistory {
+    retention: Duration,
+    state: Mutex<State>,
+}
+
+struct State {
+    records: Slab<Record>,
+    /// Slots, by the hash of the id, which is in the slot.
+    by_id: HashTable<u32>,
+    hasher: DefaultHashBuilder,
+    indexes: Indexes,
+    expiry: Wheel,
+}
+
+struct Record {
+    execution: Execution,
+    /// Who is trying it. Apart, as few are being tried.
+    hold: Option<Box<Hold>>,
+    /// The number of its process in the indexes.
+    process: u32,
+}
+
+impl MemoryHistory {
+    /// A history without executions, which keeps them for 30 days: longer than any message can be delivered late.
+    #[must_use]
+    pub fn new() -> Self {
+        Self {
+            retention: Duration::from_secs(30 * 24 * 60 * 60),
+            state: Mutex::new(State {
+                records: Slab::new(),
+                by_id: HashTable::new(),
+                hasher: DefaultHashBuilder::default(),
+                indexes: Indexes::default(),
+                expiry: Wheel::new(),
+            }),
+        }
+    }
+
+    /// The same with another retention. What is delivered again after it runs again.
+    #[must_use]
+    pub fn with_retention(mut self, retention: Duration) -> Self {
+        self.retention = retention;
+        self
+    }
+
+    /// How many executions are kept.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        lock(&self.state).records.len()
+    }
+
+    /// Whether no execution is kept.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The state as it is at a time: without what has expired.
+    fn lock(&self, now: Timestamp) -> MutexGuard<'_, State> {
+        let mut state = lock(&self.state);
+        while let Some(slot) = state.expiry.pop(tick(now)) {
+            state.remove(slot);
+        }
+        state
+    }
+}
+
+impl Default for MemoryHistory {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for MemoryHistory {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MemoryHistory").field("executions", &self.len()).field("retention", &self.retention).finish()
+    }
+}
+
+impl State {
+    fn find(&self, id: ExecutionId) -> Option<u32> {
+        let same = |slot: &u32| self.records.get(*slot).is_some_and(|record| record.execution.id == id);
+        self.by_id.find(self.hasher.hash_one(id), same).copied()
+    }
+
+    fn insert(&mut self, mut execution: Execution) -> u32 {
+        // Ids that came in with different messages are kept once.
+        let process = self.indexes.intern(&mut execution.process_id, &mut execution.schedule_id);
+        let hash = self.hasher.hash_one(execution.id);
+        let (time, state) = (execution.scheduled_time, execution.state);
+        let slot = self.records.insert(Record { execution, hold: None, process });
+        self.indexes.insert(Position::new(time, slot), process, state);
+        let Self { records, by_id, hasher, .. } = self;
+        by_id.insert_unique(hash, slot, |slot| {
+            records.get(*slot).map_or(0, |record| hasher.hash_one(record.execution.id))
+        });
+        slot
+    }
+
+    fn remove(&mut self, slot: u32) {
+        let Some(Record { execution, process, .. }) = self.records.remove(slot) else { return };
+        self.indexes.remove(Position::new(execution.scheduled_time, slot), process, execution.state);
+        if let Ok(entry) = self.by_id.find_entry(self.hasher.hash_one(execution.id), |other| *other == slot) {
+            entry.remove();
+        }
+    }
+
+    fn set_state(&mut self, slot: u32, state: ExecutionState) {
+        if let Some(Record { execution, .. }) = self.records.get_mut(slot) {
+            let before = std::mem::replace(&mut execution.state, state);
+            self.indexes.set_state(Position::new(execution.scheduled_time, slot), before, state);
+        }
+    }
+
+    /// Gives a claim: to the first try, or to another one.
+    fn grant(&mut self, slot: u32, claim: &Claim, attempt: u32) -> Claimed {
+        self.set_state(slot, ExecutionState::Running);
+        if let Some(Record { execution, hold, .. }) = self.records.get_mut(slot) {
+            execution.attempts = attempt;
+            execution.started_at = claim.now;
+            execution.finished_at = None;
+            execution.error = None;
+            *hold = Some(Box::new(claim.hold.clone()));
+        }
+        Claimed::Granted { attempt }
+    }
+
+    fn claim(&mut self, slot: u32, claim: &Claim) -> Claimed {
+        let Some(Record { execution, hold, .. }) = self.records.get_mut(slot) else {
+            return self.grant(slot, claim, 1);
+        };
+        let attempts = execution.attempts;
+        match (execution.state, hold) {
+            // The answer to its first claim was lost.
+            (ExecutionState::Running, Some(hold)) if hold.owner == claim.hold.owner => {
+                hold.until = hold.until.max(claim.hold.until);
+                Claimed::Granted { attempt: attempts }
+            }
+            (ExecutionState::Running, Some(hold)) if !hold.has_ended(claim.now) => Claimed::Held { until: hold.until },
+            (ExecutionState::Dead, _) if claim.redriven => self.grant(slot, claim, 1),
+            (state, _) if state.is_finished() => Claimed::Finished(state),
+            _ => self.grant(slot, claim, attempts.saturating_add(1)),
+        }
+    }
+
+    /// The slot of an execution that this owner is trying. Also after its claim has ended, as long as nobody took it over.
+    fn held(&self, id: ExecutionId, owner: &str) -> Option<u32> {
+        let slot = self.find(id)?;
+        let hold = self.records.get(slot)?.hold.as_ref()?;
+        (hold.owner == owner).then_some(slot)
+    }
+
+    /// Counts the retention anew.
+    fn touch(&mut self, slot: u32, now: Timestamp, retention: Duration) {
+        let hold = self.records.get(slot).and_then(|record| record.hold.as_ref());
+        let from = hold.map_or(now, |hold| hold.until.max(now));
+        self.expiry.set(slot, tick(later(from, retention)));
+    }
+}
+
+#[async_trait]
+impl History for MemoryHistory {
+    async fn claim(&self, claim: &Claim) -> Result<Claimed> {
+        let mut state = self.lock(claim.now);
+        let (slot, claimed) = match state.find(claim.work.execution_id) {
+            Some(slot) => (slot, state.claim(slot, claim)),
+            None => {
+                let slot = state.insert(Execution::first_try(&claim.work, claim.now));
+                (slot, state.grant(slot, claim, 1))
+            }
+        };
+        state.touch(slot, claim.now, self.retention);
+        Ok(claimed)
+    }
+
+    async fn renew(&self, id: ExecutionId, owner: &str, until: Timestamp) -> Result<()> {
+        let mut state = lock(&self.state);
+        let slot = state.held(id, owner).ok_or_else(|| error::claim_lost("renew", id))?;
+        if let Some(Record { hold: Some(hold), .. }) = state.records.get_mut(slot) {
+            hold.until = until;
+        }
+        state.touch(slot, until, self.retention);
+        Ok(())
+    }
+
+    async fn record(&self, outcome: &Outcome) -> Result<()> {
+        if outcome.state == ExecutionState::Running {
+            return Err(error::no_outcome(outcome.id));
+        }
+        let mut state = self.lock(outcome.at);
+        let Some(slot) = state.held(outcome.id, &outcome.owner) else {
+            let slot = state.find(outcome.id).and_then(|slot| state.records.get(slot));
+            let is_recorded = slot.is_some_and(|record| says(&record.execution, outcome));
+            return if is_recorded { Ok(()) } else { Err(error::claim_lost("record", outcome.id)) };
+        };
+        state.set_state(slot, outcome.state);
+        if let Some(Record { execution, hold, .. }) = state.records.get_mut(slot) {
+            execution.finished_at = Some(outcome.at);
+            execution.error.clone_from(&outcome.failure);
+            *hold = None;
+        }
+        state.touch(slot, outcome.at, self.retention);
+        Ok(())
+    }
+
+    async fn get(&self, id: ExecutionId) -> Result<Option<Execution>> {
+        let state = lock(&self.state);
+        Ok(state.find(id).and_then(|slot| state.records.get(slot)).map(|record| record.execution.clone()))
+    }
+
+    async fn list(&self, filter: &ExecutionFilter, page: &PageRequest) -> Result<Page<Execution>> {
+        let listing = Listing::new("executions", filter);
+        let before = listing.after_number(page, Position::parse)?;
+        let state = lock(&self.state);
+        let rows = state.indexes.newest_first(filter, before).map(|position| {
+            let execution = state.records.get(position.slot()).map(|record| &record.execution);
+            (position, execution.filter(|execution| filter.admits(execution)).cloned())
+        });
+        Ok(listing.page(page.limit, rows))
+    }
+}
+
+/// Whether an execution is already as an outcome says.
+fn says(execution: &Execution, outcome: &Outcome) -> bool {
+    execution.state == outcome.state && execution.finished_at == Some(outcome.at) && execution.error == outcome.failure
+}

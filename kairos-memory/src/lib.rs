@@ -1,0 +1,46 @@
+//! The in-memory backend of Kairos: for tests, and for services that run their own code on a schedule.
+//!
+//! It is a real backend, not a stub. Messages become invisible and come back, are counted, delayed, buried and redriven;
+//! transactions compare before they write; triggers fire at every occurrence, however far time jumps; executions are claimed and expire.
+//! All of it runs on a [`Clock`](kairos::clock::Clock): the system's, or one that a test moves by hand.
+//!
+//! | type | implements | and besides |
+//! | --- | --- | --- |
+//! | [`MemoryStore`] | [`Store`](kairos::backend::Store) | |
+//! | [`MemorySchedules`] | [`ScheduleBackend`](kairos::backend::ScheduleBackend) | says what is due, and takes back what could not be dispatched |
+//! | [`MemoryQueue`] | [`Queue`](kairos::backend::Queue), [`Receiver`](kairos::backend::Receiver) | shows its dead letters |
+//! | [`MemoryHistory`] | [`History`](kairos::backend::History) | |
+//! | [`MemoryInvoker`] | [`Invoker`](kairos::backend::Invoker) | records calls, and fails where it is told to |
+//!
+//! [`Embedded`] wires all of them up with the algorithms of the core: a whole Kairos in one process, which a service starts on the
+//! real clock. [`Simulation`] is the same on a manual clock: years in milliseconds, the same each time.
+//!
+//! Nothing is written anywhere: what is in memory ends with the process.
+
+mod embedded;
+mod error;
+mod history;
+mod invoker;
+mod listing;
+mod order;
+mod queue;
+mod schedules;
+mod simulation;
+mod slab;
+mod store;
+mod sync;
+mod triggers;
+mod wheel;
+
+pub use embedded::{Embedded, EmbeddedBuilder, Running, ShutdownReport};
+pub use history::MemoryHistory;
+pub use invoker::{Answer, Call, Counts, MemoryInvoker};
+pub use queue::{DeadLetter, MemoryQueue};
+pub use schedules::{Firing, MemorySchedules};
+pub use simulation::Simulation;
+pub use store::MemoryStore;
+
+/// The examples of the README, as they stand there.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+pub struct Readme;

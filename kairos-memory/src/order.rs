@@ -1,0 +1,175 @@
+//! The order of executions: by scheduled time, in all, in one state and of one process.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use jiff::Timestamp;
+use kairos::backend::ExecutionFilter;
+use kairos::{ExecutionState, ProcessId, ScheduleId};
+
+use crate::slab::{NIL, Slab};
+
+/// Where an execution stands in every listing: by its scheduled time, and among those of one time by its slot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Position {
+    /// A timestamp takes 16 bytes by itself; with the slot, these do.
+    seconds: i64,
+    nanoseconds: u32,
+    slot: u32,
+}
+
+impl Position {
+    const FIRST: Self = Self { seconds: i64::MIN, nanoseconds: 0, slot: 0 };
+    const LAST: Self = Self { seconds: i64::MAX, nanoseconds: u32::MAX, slot: NIL };
+
+    pub(crate) fn new(time: Timestamp, slot: u32) -> Self {
+        // Before the epoch, a timestamp's fraction is negative.
+        let fraction = time.subsec_nanosecond();
+        Self {
+            seconds: time.as_second() - i64::from(fraction < 0),
+            nanoseconds: fraction.rem_euclid(1_000_000_000).unsigned_abs(),
+            slot,
+        }
+    }
+
+    /// Reads what [`Display`](fmt::Display) wrote.
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        let mut parts = text.splitn(3, '_');
+        Some(Self {
+            seconds: parts.next()?.parse().ok()?,
+            nanoseconds: parts.next()?.parse().ok()?,
+            slot: parts.next()?.parse().ok()?,
+        })
+    }
+
+    pub(crate) fn slot(self) -> u32 {
+        self.slot
+    }
+}
+
+impl fmt::Display for Position {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}_{}_{}", self.seconds, self.nanoseconds, self.slot)
+    }
+}
+
+/// The sorted positions of all executions, and those of each state and of each process.
+#[derive(Debug, Default)]
+pub(crate) struct Indexes {
+    all: BTreeSet<Position>,
+    by_state: [BTreeSet<Position>; 5],
+    /// By the number of the process: one tree, not one for each process.
+    by_process: BTreeSet<(u32, Position)>,
+    processes: Processes,
+}
+
+/// The processes that have executions, by number.
+#[derive(Debug)]
+struct Processes {
+    numbers: BTreeMap<ProcessId, u32>,
+    known: Slab<Known>,
+}
+
+#[derive(Debug)]
+struct Known {
+    process: ProcessId,
+    schedule: ScheduleId,
+    executions: u32,
+}
+
+impl Default for Processes {
+    fn default() -> Self {
+        Self { numbers: BTreeMap::new(), known: Slab::new() }
+    }
+}
+
+impl Indexes {
+    /// The number of a process, whose ids are replaced by equal ones that are shared.
+    pub(crate) fn intern(&mut self, process: &mut ProcessId, schedule: &mut ScheduleId) -> u32 {
+        let Processes { numbers, known } = &mut self.processes;
+        let number = match numbers.get(process) {
+            Some(number) => *number,
+            None => {
+                let number =
+                    known.insert(Known { process: process.clone(), schedule: schedule.clone(), executions: 0 });
+                numbers.insert(process.clone(), number);
+                number
+            }
+        };
+        if let Some(known) = known.get_mut(number) {
+            known.executions += 1;
+            process.clone_from(&known.process);
+            // A process can move to another schedule; its executions stay with that of their time.
+            if known.schedule == *schedule {
+                schedule.clone_from(&known.schedule);
+            } else {
+                known.schedule.clone_from(schedule);
+            }
+        }
+        number
+    }
+
+    pub(crate) fn insert(&mut self, position: Position, process: u32, state: ExecutionState) {
+        self.all.insert(position);
+        self.by_state[number(state)].insert(position);
+        self.by_process.insert((process, position));
+    }
+
+    /// Removes an execution, and its process with the last one.
+    pub(crate) fn remove(&mut self, position: Position, process: u32, state: ExecutionState) {
+        self.all.remove(&position);
+        self.by_state[number(state)].remove(&position);
+        self.by_process.remove(&(process, position));
+        let Processes { numbers, known } = &mut self.processes;
+        if let Some(Known { process: id, executions, .. }) = known.get_mut(process) {
+            *executions -= 1;
+            if *executions == 0 {
+                numbers.remove(id);
+                known.remove(process);
+            }
+        }
+    }
+
+    pub(crate) fn set_state(&mut self, position: Position, before: ExecutionState, after: ExecutionState) {
+        if before != after {
+            self.by_state[number(before)].remove(&position);
+            self.by_state[number(after)].insert(position);
+        }
+    }
+
+    /// The positions that a filter may let through, newest first, those at or after `before` left out.
+    pub(crate) fn newest_first(
+        &self,
+        filter: &ExecutionFilter,
+        before: Option<Position>,
+    ) -> Box<dyn Iterator<Item = Position> + '_> {
+        let from = filter.from.map_or(Position::FIRST, |from| Position::new(from, 0));
+        let until = filter.until.map_or(Position::LAST, |until| Position::new(until, 0));
+        let until = before.map_or(until, |before| before.min(until));
+        if from >= until {
+            return Box::new(std::iter::empty());
+        }
+        match (&filter.process, filter.state) {
+            (Some(process), _) => match self.processes.numbers.get(process) {
+                Some(&process) => {
+                    let range = self.by_process.range((process, from)..(process, until));
+                    Box::new(range.rev().map(|(_, position)| *position))
+                }
+                None => Box::new(std::iter::empty()),
+            },
+            (None, Some(state)) => Box::new(self.by_state[number(state)].range(from..until).rev().copied()),
+            (None, None) => Box::new(self.all.range(from..until).rev().copied()),
+        }
+    }
+}
+
+/// States that a later version adds share the last index; the listing's own filter tells them apart.
+fn number(state: ExecutionState) -> usize {
+    match state {
+        ExecutionState::Running => 0,
+        ExecutionState::Succeeded => 1,
+        ExecutionState::Failed => 2,
+        ExecutionState::Dead => 3,
+        _ => 4,
+    }
+}

@@ -1,0 +1,217 @@
+//! Triggers, packed: a million of them, all different, take some 200 bytes each.
+
+use std::hash::BuildHasher as _;
+
+use hashbrown::{DefaultHashBuilder, HashTable};
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use kairos::backend::{Trigger, TriggerKey};
+use kairos::{Expression, ScheduleId, Specification, Timetable, TriggerInput};
+
+use crate::listing::fingerprint;
+use crate::slab::Slab;
+use crate::wheel::{Wheel, instant, tick};
+
+/// Triggers by key, each with its next occurrence and a timer for it.
+#[derive(Debug)]
+pub(crate) struct Triggers {
+    packed: Slab<Packed>,
+    /// Slots, by the hash of the key, which is in the slot.
+    by_key: HashTable<u32>,
+    hasher: DefaultHashBuilder,
+    timers: Wheel,
+    /// Each zone once. The first stands for "none given".
+    zones: Vec<TimeZone>,
+}
+
+/// What is kept of a trigger. What few triggers have is apart.
+#[derive(Debug)]
+struct Packed {
+    /// The schedule's id and, right behind it, the expression as it was written: one allocation instead of two.
+    text: Box<str>,
+    id_length: u8,
+    zone: u16,
+    expression: Expression,
+    /// The nominal time of the next occurrence; means nothing without a timer.
+    next: Timestamp,
+    extra: Option<Box<Extra>>,
+}
+
+const _: () = assert!(size_of::<Packed>() <= 112, "there may be millions");
+
+#[derive(Debug, Default)]
+struct Extra {
+    group: Option<Box<str>>,
+    start: Option<Timestamp>,
+    end: Option<Timestamp>,
+    window_minutes: Option<u32>,
+    description: Option<Box<str>>,
+    /// How the zone's name was written, where that is not how the database writes it.
+    zone_name: Option<Box<str>>,
+}
+
+impl Packed {
+    fn id(&self) -> &str {
+        &self.text[..usize::from(self.id_length)]
+    }
+
+    /// What names it: the id within its group.
+    fn name(&self) -> (&str, Option<&str>) {
+        (self.id(), self.extra.as_ref().and_then(|extra| extra.group.as_deref()))
+    }
+
+    /// When the trigger fires for an occurrence: then, or some milliseconds later within its window. How many depends on
+    /// the id alone, so that triggers of one time are spread, and each keeps its distance from one occurrence to the next.
+    fn due(&self, occurrence: Timestamp) -> u64 {
+        let window = self.extra.as_ref().and_then(|extra| extra.window_minutes).unwrap_or(0);
+        let delay = match u64::from(window) * 60_000 {
+            0 => 0,
+            millis => fingerprint(self.id().as_bytes()) % millis,
+        };
+        tick(occurrence) + delay
+    }
+}
+
+impl Triggers {
+    pub(crate) fn new() -> Self {
+        Self {
+            packed: Slab::new(),
+            by_key: HashTable::new(),
+            hasher: DefaultHashBuilder::default(),
+            timers: Wheel::new(),
+            zones: vec![TimeZone::UTC],
+        }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.packed.len()
+    }
+
+    /// The slot of a trigger.
+    pub(crate) fn find(&self, key: &TriggerKey) -> Option<u32> {
+        let name = (key.schedule_id.as_str(), key.group.as_deref());
+        let same = |slot: &u32| self.packed.get(*slot).is_some_and(|packed| packed.name() == name);
+        self.by_key.find(self.hasher.hash_one(name), same).copied()
+    }
+
+    /// Adds a trigger that is not there yet and whose id has this length, with a timer for its first occurrence after `now`.
+    pub(crate) fn insert(&mut self, trigger: &Trigger, timetable: &Timetable, id_length: u8, now: Timestamp) {
+        let specification = &trigger.specification;
+        let packed = Packed {
+            text: [trigger.schedule_id.as_str(), &specification.expression].concat().into(),
+            id_length,
+            zone: self.zone(specification, timetable.zone()),
+            expression: *timetable.expression(),
+            next: now,
+            extra: extra(trigger, timetable.zone()),
+        };
+        let hash = self.hasher.hash_one(packed.name());
+        let slot = self.packed.insert(packed);
+        let Self { packed, by_key, hasher, .. } = self;
+        by_key.insert_unique(hash, slot, |slot| packed.get(*slot).map_or(0, |packed| hasher.hash_one(packed.name())));
+        self.set_timer(slot, timetable.next_after(now));
+    }
+
+    /// Removes a trigger and its timer.
+    pub(crate) fn remove(&mut self, key: &TriggerKey) {
+        let name = (key.schedule_id.as_str(), key.group.as_deref());
+        let same = |slot: &u32| self.packed.get(*slot).is_some_and(|packed| packed.name() == name);
+        if let Ok(entry) = self.by_key.find_entry(self.hasher.hash_one(name), same) {
+            let (slot, _) = entry.remove();
+            self.timers.cancel(slot);
+            self.packed.remove(slot);
+        }
+    }
+
+    /// The trigger in a slot, as it was added.
+    pub(crate) fn get(&self, slot: u32) -> Option<Trigger> {
+        self.packed.get(slot).map(|packed| self.unpack(packed))
+    }
+
+    /// All slots after one, or from the first one on.
+    pub(crate) fn after(&self, slot: Option<u32>) -> impl Iterator<Item = (u32, Option<Trigger>)> {
+        let from = slot.map_or(0, |slot| slot.saturating_add(1));
+        self.packed.slots_from(from).map(|(slot, packed)| (slot, packed.map(|packed| self.unpack(packed))))
+    }
+
+    /// A time before which nothing is due; nearly always that at which something is.
+    pub(crate) fn next_due(&self) -> Option<Timestamp> {
+        self.timers.next_due().map(instant)
+    }
+
+    /// Fires the trigger whose occurrence has been due for longest, if one is due, and sets its timer for the next one.
+    ///
+    /// The next occurrence follows upon the nominal time of this one, not upon the time now: however late it is asked,
+    /// every occurrence comes out.
+    pub(crate) fn fire(&mut self, now: Timestamp) -> Option<TriggerInput> {
+        let slot = self.timers.pop(tick(now))?;
+        let packed = self.packed.get(slot)?;
+        let occurrence = packed.next;
+        let input = TriggerInput::new(ScheduleId::from(packed.id()), occurrence);
+        let following = self.timetable(packed).next_after(occurrence);
+        self.set_timer(slot, following);
+        Some(input)
+    }
+
+    fn set_timer(&mut self, slot: u32, occurrence: Option<Timestamp>) {
+        if let (Some(packed), Some(occurrence)) = (self.packed.get_mut(slot), occurrence) {
+            packed.next = occurrence;
+            self.timers.set(slot, packed.due(occurrence));
+        }
+    }
+
+    /// A rate that has no start may as well count from its last occurrence as from its first.
+    fn timetable(&self, packed: &Packed) -> Timetable {
+        let timetable = Timetable::new(packed.expression, self.zones[usize::from(packed.zone)].clone());
+        let bounds = packed.extra.as_ref().map_or((None, None), |extra| (extra.start, extra.end));
+        timetable.with_anchor(packed.next).with_start(bounds.0).with_end(bounds.1)
+    }
+
+    #[allow(clippy::expect_used, reason = "there are some 600 zones, each of which is here once")]
+    fn zone(&mut self, specification: &Specification, zone: &TimeZone) -> u16 {
+        if specification.time_zone.is_none() {
+            return 0;
+        }
+        let known = self.zones.iter().skip(1).position(|known| known.iana_name() == zone.iana_name());
+        let index = known.map_or(self.zones.len(), |position| position + 1);
+        if index == self.zones.len() {
+            self.zones.push(zone.clone());
+        }
+        u16::try_from(index).expect("fewer zones than 65536")
+    }
+
+    fn unpack(&self, packed: &Packed) -> Trigger {
+        let mut specification = Specification::new(&packed.text[usize::from(packed.id_length)..]);
+        if packed.zone != 0 {
+            specification.time_zone = self.zones[usize::from(packed.zone)].iana_name().map(str::to_owned);
+        }
+        let mut description = None;
+        if let Some(extra) = &packed.extra {
+            let text = |text: &Option<Box<str>>| text.as_deref().map(str::to_owned);
+            specification.group = text(&extra.group);
+            specification.start = extra.start;
+            specification.end = extra.end;
+            specification.window_minutes = extra.window_minutes;
+            specification.time_zone = text(&extra.zone_name).or(specification.time_zone);
+            description = text(&extra.description);
+        }
+        Trigger::new(ScheduleId::from(packed.id()), specification).with_description(description)
+    }
+}
+
+/// What only some triggers have; nothing for a bare expression in any zone.
+fn extra(trigger: &Trigger, zone: &TimeZone) -> Option<Box<Extra>> {
+    let Specification { time_zone, start, end, window_minutes, group, .. } = &trigger.specification;
+    let zone_name = time_zone.as_deref().filter(|name| zone.iana_name() != Some(name));
+    let any = group.is_some() || start.is_some() || end.is_some() || window_minutes.is_some();
+    (any || trigger.description.is_some() || zone_name.is_some()).then(|| {
+        Box::new(Extra {
+            group: group.as_deref().map(Into::into),
+            start: *start,
+            end: *end,
+            window_minutes: *window_minutes,
+            description: trigger.description.as_deref().map(Into::into),
+            zone_name: zone_name.map(Into::into),
+        })
+    })
+}

@@ -1,0 +1,98 @@
+//! What calls targets.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+
+use crate::error::Result;
+use crate::model::{ExecutionId, Process};
+use crate::target::{Target, TargetKind};
+
+/// Calls the target of a process, as the role of the process.
+///
+/// # Contract
+/// - `Ok` means that the target has taken the call: for asynchronous targets that they have accepted it, for tasks that they have ended well.
+/// - Targets with an idempotency key of their own get the execution id as that key.
+/// - The future may be dropped at any await. Whether the target was called is open then.
+///
+/// # Idempotency
+/// As far as the target lets that be: a call repeated under the same execution id is a success where the target says that it knows it already.
+///
+/// # Errors
+/// The kind decides what happens: [retryable](crate::Error::is_retryable) ones come back later, all others go to the dead letters at once.
+/// [`Unsupported`](crate::ErrorKind::Unsupported) for a kind of target that is not in [`InvokerCapabilities`].
+#[cfg_attr(feature = "mock", mockall::automock)]
+#[async_trait]
+pub trait Invoker: fmt::Debug + Send + Sync + 'static {
+    /// Calls a target once.
+    async fn invoke(&self, invocation: &Invocation) -> Result<()>;
+
+    /// What this backend can do.
+    fn capabilities(&self) -> InvokerCapabilities;
+}
+
+/// What an [`Invoker`] can do.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct InvokerCapabilities {
+    /// The kinds of target that it calls.
+    pub kinds: BTreeSet<TargetKind>,
+    /// The tasks that are registered, if it calls tasks.
+    pub tasks: BTreeSet<String>,
+}
+
+impl InvokerCapabilities {
+    /// Calls these kinds of target.
+    pub fn new(kinds: impl IntoIterator<Item = TargetKind>) -> Self {
+        Self { kinds: kinds.into_iter().collect(), tasks: BTreeSet::new() }
+    }
+
+    /// Whether this target would be called.
+    #[must_use]
+    pub fn covers(&self, target: &Target) -> bool {
+        self.kinds.contains(&target.kind()) && target.task().is_none_or(|name| self.tasks.contains(name))
+    }
+}
+
+/// One call of a target: one try of one execution.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Invocation {
+    /// What to call.
+    pub target: Target,
+    /// The parameters with their placeholders filled in.
+    pub payload: Option<String>,
+    /// The process: its role, name and labels.
+    pub process: Arc<Process>,
+    /// The execution; the same at each try.
+    pub execution_id: ExecutionId,
+    /// When it should have run.
+    pub scheduled_time: Timestamp,
+    /// Which try it is, from 1.
+    pub attempt: u32,
+}
+
+impl Invocation {
+    /// The first try of an execution, with the parameters of its process as they are.
+    #[must_use]
+    pub fn new(target: Target, process: Arc<Process>, execution_id: ExecutionId, scheduled_time: Timestamp) -> Self {
+        Self { target, payload: process.parameters.clone(), process, execution_id, scheduled_time, attempt: 1 }
+    }
+
+    /// The same with another payload.
+    #[must_use]
+    pub fn with_payload(mut self, payload: impl Into<Option<String>>) -> Self {
+        self.payload = payload.into();
+        self
+    }
+
+    /// The same as another try.
+    #[must_use]
+    pub fn with_attempt(mut self, attempt: u32) -> Self {
+        self.attempt = attempt;
+        self
+    }
+}

@@ -1,0 +1,219 @@
+//! The dispatcher: one occurrence in, one message per enabled process out.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::{OptionFuture, join};
+use jiff::Timestamp;
+
+use crate::backend::{Message, ProcessFilter, Queue, Store};
+use crate::clock::{Clock, later};
+use crate::error::{Error, ErrorKind, Result};
+use crate::model::{Origin, Process, ScheduleId, TriggerInput, WorkItem};
+use crate::page::{Cursor, Page, PageRequest};
+use crate::retry::retrying;
+use crate::sender::{Sender, Sent};
+
+pub use crate::sender::SendConfig;
+
+/// Queues every enabled process of a schedule for one occurrence.
+///
+/// Any number of processes is dispatched in bounded memory: page by page, the next one being read while one is sent.
+/// Dispatching an occurrence again is harmless: its executions have the same ids.
+///
+/// ```
+/// # use std::sync::Arc;
+/// use kairos::clock::{Clock, SystemClock};
+/// use kairos::dispatcher::{DispatchRequest, Dispatcher};
+/// use kairos::{ScheduleId, TriggerInput};
+/// use kairos_memory::{MemoryQueue, MemoryStore};
+///
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> kairos::Result<()> {
+/// let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+/// let queue = Arc::new(MemoryQueue::new(clock.clone()));
+/// let dispatcher = Dispatcher::new(Arc::new(MemoryStore::new()), queue, clock.clone());
+///
+/// let input = TriggerInput::from_json(r#"{"IdCalendarizacion":"calendarizacion-x"}"#)?;
+/// let dispatched = dispatcher.dispatch(&DispatchRequest::of_trigger(input, clock.now())).await?;
+/// assert_eq!((dispatched.queued, dispatched.next), (0, None));
+/// # Ok(()) }
+/// ```
+#[derive(Clone, Debug)]
+pub struct Dispatcher {
+    store: Arc<dyn Store>,
+    clock: Arc<dyn Clock>,
+    sender: Sender,
+    config: DispatcherConfig,
+}
+
+/// How a [`Dispatcher`] works.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct DispatcherConfig {
+    /// How many processes are read and sent at once.
+    pub page_size: usize,
+    /// How much time must be left before the deadline to begin another page.
+    pub margin: Duration,
+    /// How messages are sent.
+    pub send: SendConfig,
+}
+
+impl Default for DispatcherConfig {
+    /// Pages of 500; 10 s for the last one.
+    fn default() -> Self {
+        Self { page_size: 500, margin: Duration::from_secs(10), send: SendConfig::default() }
+    }
+}
+
+/// Which occurrence to dispatch, from where on, and until when.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct DispatchRequest {
+    /// The schedule.
+    pub schedule_id: ScheduleId,
+    /// The occurrence.
+    pub scheduled_time: Timestamp,
+    /// Where an earlier dispatch of it ran out of time.
+    pub cursor: Option<Cursor>,
+    /// When to stop and hand over a cursor; `None` is never.
+    pub deadline: Option<Timestamp>,
+}
+
+impl DispatchRequest {
+    /// An occurrence, from its first process to its last.
+    #[must_use]
+    pub fn new(schedule_id: ScheduleId, scheduled_time: Timestamp) -> Self {
+        Self { schedule_id, scheduled_time, cursor: None, deadline: None }
+    }
+
+    /// What a trigger asks for. Input of older triggers names no time: then it is the time at which it was got.
+    #[must_use]
+    pub fn of_trigger(input: TriggerInput, got_at: Timestamp) -> Self {
+        Self {
+            scheduled_time: input.scheduled_time.unwrap_or(got_at),
+            schedule_id: input.schedule_id,
+            cursor: input.cursor,
+            deadline: None,
+        }
+    }
+
+    /// The same, to be stopped before a deadline.
+    #[must_use]
+    pub fn with_deadline(mut self, deadline: Timestamp) -> Self {
+        self.deadline = Some(deadline);
+        self
+    }
+
+    /// The input with which a dispatch that stopped at `cursor` goes on.
+    #[must_use]
+    pub fn continuation(&self, cursor: Cursor) -> TriggerInput {
+        let mut input = TriggerInput::new(self.schedule_id.clone(), self.scheduled_time);
+        input.cursor = Some(cursor);
+        input
+    }
+}
+
+/// What a dispatch did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Dispatched {
+    /// How many messages are on the queue.
+    pub queued: usize,
+    /// How many pages were read.
+    pub pages: usize,
+    /// How many batches had to be sent again.
+    pub retries: u64,
+    /// Where to go on, if the time ran out; `None` when every process of the occurrence is on the queue.
+    pub next: Option<Cursor>,
+}
+
+impl Dispatcher {
+    /// A dispatcher of the processes in `store` onto `queue`.
+    #[must_use]
+    pub fn new(store: Arc<dyn Store>, queue: Arc<dyn Queue>, clock: Arc<dyn Clock>) -> Self {
+        Self::with_config(store, queue, clock, DispatcherConfig::default())
+    }
+
+    /// The same, working as configured.
+    #[must_use]
+    pub fn with_config(
+        store: Arc<dyn Store>,
+        queue: Arc<dyn Queue>,
+        clock: Arc<dyn Clock>,
+        config: DispatcherConfig,
+    ) -> Self {
+        let sender = Sender::new(queue, clock.clone(), config.send);
+        Self { store, clock, sender, config }
+    }
+
+    /// Queues every enabled process of the occurrence.
+    ///
+    /// `Ok` without a [cursor](Dispatched::next) means that all of them are on the queue.
+    ///
+    /// # Errors
+    /// Whatever kept any process from being queued, after retries. Dispatching again, as the trigger's own retries do, is all
+    /// that is needed: a message that no queue would take keeps none of the others back.
+    pub async fn dispatch(&self, request: &DispatchRequest) -> Result<Dispatched> {
+        self.dispatch_pages(request).await.map_err(|error| error.during("dispatch").about(&request.schedule_id))
+    }
+
+    async fn dispatch_pages(&self, request: &DispatchRequest) -> Result<Dispatched> {
+        let mut dispatched = Dispatched::default();
+        let mut sent = Sent::default();
+        let mut page = self.read(request, request.cursor.clone()).await?;
+        loop {
+            dispatched.pages += 1;
+            let messages = plan(&page.items, request.scheduled_time);
+            let mut next = page.next;
+            if self.is_out_of_time(request) {
+                dispatched.next = next.take();
+            }
+            let following = OptionFuture::from(next.map(|cursor| self.read(request, Some(cursor))));
+            let (batch, following) = join(self.sender.send(&messages, seed(request)), following).await;
+            sent.merge(batch);
+            // A queue that refuses a whole batch time and again is down: the rest of the pages would not fare better.
+            let is_down = sent.error.as_ref().is_some_and(Error::is_retryable);
+            match following {
+                Some(following) if !is_down => page = following?,
+                _ => break,
+            }
+        }
+        dispatched.queued = sent.queued;
+        dispatched.retries = sent.retries;
+        finish(sent, dispatched)
+    }
+
+    fn is_out_of_time(&self, request: &DispatchRequest) -> bool {
+        request.deadline.is_some_and(|deadline| later(self.clock.now(), self.config.margin) >= deadline)
+    }
+
+    async fn read(&self, request: &DispatchRequest, cursor: Option<Cursor>) -> Result<Page<Arc<Process>>> {
+        let filter = ProcessFilter::of_schedule(request.schedule_id.clone()).with_enabled(true);
+        let page = PageRequest::first(self.config.page_size).with_cursor(cursor);
+        let SendConfig { attempts, backoff, .. } = self.config.send;
+        retrying(&*self.clock, attempts, backoff, seed(request), || self.store.list_processes(&filter, &page)).await
+    }
+}
+
+/// Spreads the retries of different occurrences.
+fn seed(request: &DispatchRequest) -> u128 {
+    request.scheduled_time.as_nanosecond().unsigned_abs()
+}
+
+/// One message for each process: what is on the queue after this is all that an occurrence means.
+fn plan(processes: &[Arc<Process>], scheduled_time: Timestamp) -> Vec<Message> {
+    processes
+        .iter()
+        .map(|process| Message::new(WorkItem::of_occurrence(process.clone(), scheduled_time, Origin::Schedule)))
+        .collect()
+}
+
+fn finish(sent: Sent, dispatched: Dispatched) -> Result<Dispatched> {
+    let Some(error) = sent.error else {
+        return Ok(dispatched);
+    };
+    // The occurrence has to be dispatched again, whatever kept single messages back.
+    let kind = if error.is_retryable() { error.kind() } else { ErrorKind::Failed };
+    let message = format!("{} of {} messages could not be queued", sent.failed, sent.failed + sent.queued);
+    Err(Error::new(kind, message).with_source(error))
+}

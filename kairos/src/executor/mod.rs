@@ -1,0 +1,380 @@
+//! The executor: takes executions off the queue, claims each, calls its target, records what became of it.
+//!
+//! # The life of an execution
+//!
+//! ```text
+//!                    claimed               the target took it
+//!   (on the queue) ───────────► EnCurso ───────────────────────► Exitosa
+//!        ▲                      │  │ │ too late
+//!        │ may pass, within     │  │ └─────────────────────────► Omitida
+//!        │ limits: Fallida      │  │ will not pass, or limits
+//!        └──────────────────────┘  └───────────────────────────► Muerta ──► dead letters
+//!        ▲                                                                       │
+//!        └────────────────────────── redrive: attempts from 1 ◄──────────────────┘
+//! ```
+//!
+//! A delivery that meets a live claim goes back until that has ended; one that meets a finished execution is acknowledged.
+
+mod plan;
+mod report;
+mod worker;
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use futures_util::StreamExt as _;
+use futures_util::future::{Either, select};
+use futures_util::stream;
+
+use crate::backend::{Claim, Claimed, DeadLetterReason, Delivery, History, Invocation, Invoker, Outcome, Receiver};
+use crate::chance::Chance;
+use crate::clock::{Clock, between, later};
+use crate::error::{Error, ErrorKind, Result};
+use crate::model::{ExecutionState, Failure, Hold, Placeholders, Policy, WorkItem};
+use crate::retry::{Backoff, retrying};
+use plan::{End, Start};
+use report::Counters;
+
+pub use report::{BatchReport, ExecutorCounts, Handled, Verdict};
+pub use worker::{Worker, WorkerConfig, WorkerReport};
+
+/// Executes deliveries.
+///
+/// With a [`History`] every occurrence runs once, as far as its target lets that be known. Without one it runs at least once.
+///
+/// ```
+/// # use std::sync::Arc;
+/// use kairos::clock::{Clock, SystemClock};
+/// use kairos::executor::Executor;
+/// use kairos::Tasks;
+/// use kairos_memory::{MemoryHistory, MemoryQueue};
+///
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> kairos::Result<()> {
+/// let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+/// let queue = Arc::new(MemoryQueue::new(clock.clone()));
+/// let tasks = Tasks::new().with("informe", |_| async { Ok(()) });
+/// let executor = Executor::new(queue, Arc::new(tasks), clock).with_history(Arc::new(MemoryHistory::new()));
+///
+/// let report = executor.execute(Vec::new()).await;
+/// assert!(report.to_return().next().is_none(), "nothing goes back to the queue");
+/// # Ok(()) }
+/// ```
+#[derive(Debug)]
+pub struct Executor {
+    receiver: Arc<dyn Receiver>,
+    invoker: Arc<dyn Invoker>,
+    history: Option<Arc<dyn History>>,
+    clock: Arc<dyn Clock>,
+    chance: Arc<Chance>,
+    config: ExecutorConfig,
+    counters: Counters,
+}
+
+/// How an [`Executor`] works.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ExecutorConfig {
+    /// What is let in; checked again here, as a message may have been made by hand.
+    pub policy: Policy,
+    /// How many executions of a batch run at once.
+    pub concurrency: usize,
+    /// How often an execution is tried, where its process does not say.
+    pub max_attempts: u32,
+    /// How long after its scheduled time an execution may still be tried, where its process does not say.
+    pub max_age: Option<Duration>,
+    /// How long an execution stays away after a failure that may pass.
+    pub backoff: Backoff,
+    /// How long a claim lasts. It is renewed while the target is at work, so that this is how long a crash goes unnoticed.
+    pub lease: Duration,
+    /// How long a call of a target may take.
+    pub call_limit: Duration,
+    /// How often history is asked, if that fails in passing.
+    pub history_attempts: u32,
+    /// How long to wait before it is asked again.
+    pub history_backoff: Backoff,
+}
+
+impl Default for ExecutorConfig {
+    /// 32 at once; five tries, 5 s to 15 min apart; no limit on age; claims of 60 s; calls of up to 15 min.
+    fn default() -> Self {
+        Self {
+            policy: Policy::default(),
+            concurrency: 32,
+            max_attempts: 5,
+            max_age: None,
+            backoff: Backoff::new(Duration::from_secs(5), Duration::from_secs(15 * 60)),
+            lease: Duration::from_secs(60),
+            call_limit: Duration::from_secs(15 * 60),
+            history_attempts: 4,
+            history_backoff: Backoff::new(Duration::from_millis(100), Duration::from_secs(2)),
+        }
+    }
+}
+
+impl ExecutorConfig {
+    /// The same, letting in only what a policy does.
+    #[must_use]
+    pub fn with_policy(mut self, policy: Policy) -> Self {
+        self.policy = policy;
+        self
+    }
+
+    /// The same with another default limit on tries.
+    #[must_use]
+    pub fn with_max_attempts(mut self, attempts: u32) -> Self {
+        self.max_attempts = attempts;
+        self
+    }
+
+    /// The same with another backoff.
+    #[must_use]
+    pub fn with_backoff(mut self, backoff: Backoff) -> Self {
+        self.backoff = backoff;
+        self
+    }
+
+    /// The same with another limit on one call.
+    #[must_use]
+    pub fn with_call_limit(mut self, limit: Duration) -> Self {
+        self.call_limit = limit;
+        self
+    }
+}
+
+/// One try of one execution.
+#[derive(Debug)]
+struct Try<'a> {
+    delivery: &'a Delivery,
+    work: &'a WorkItem,
+    /// The token under which it is claimed.
+    owner: String,
+    attempt: u32,
+}
+
+impl Executor {
+    /// An executor without history: everything runs at least once.
+    #[must_use]
+    pub fn new(receiver: Arc<dyn Receiver>, invoker: Arc<dyn Invoker>, clock: Arc<dyn Clock>) -> Self {
+        Self {
+            receiver,
+            invoker,
+            history: None,
+            clock,
+            chance: Arc::new(Chance::from_system()),
+            config: ExecutorConfig::default(),
+            counters: Counters::default(),
+        }
+    }
+
+    /// The same, claiming and recording every execution.
+    #[must_use]
+    pub fn with_history(mut self, history: Arc<dyn History>) -> Self {
+        self.history = Some(history);
+        self
+    }
+
+    /// The same, working as configured.
+    #[must_use]
+    pub fn with_config(mut self, config: ExecutorConfig) -> Self {
+        self.config = config;
+        self
+    }
+
+    /// The same, drawing its tokens from `chance`.
+    #[must_use]
+    pub fn with_chance(mut self, chance: Arc<Chance>) -> Self {
+        self.chance = chance;
+        self
+    }
+
+    /// How many deliveries ended in which way so far.
+    #[must_use]
+    pub fn counts(&self) -> ExecutorCounts {
+        self.counters.snapshot()
+    }
+
+    /// Executes a batch: each delivery by itself, several at once, none harming another.
+    pub async fn execute(&self, batch: Vec<Delivery>) -> BatchReport {
+        let handled = stream::iter(batch)
+            .map(|delivery| self.handle(delivery))
+            .buffer_unordered(self.config.concurrency.max(1))
+            .collect()
+            .await;
+        BatchReport { handled }
+    }
+
+    /// Executes one delivery and settles it with the queue.
+    pub async fn handle(&self, delivery: Delivery) -> Handled {
+        let (work, result) = match delivery.body.work(&delivery.message_id, delivery.sent_at) {
+            Ok(work) => {
+                let result = self.claim_and_run(&delivery, &work).await;
+                (Some(work), result)
+            }
+            Err(error) => {
+                let reason = DeadLetterReason::new(Failure::from(&error));
+                (None, self.dead_letter(&delivery, &reason).await)
+            }
+        };
+        let verdict = result.unwrap_or_else(|error| {
+            tracing::warn!(message = %delivery.message_id, %error, "a delivery could not be settled; it comes back");
+            Verdict::Undecided(Failure::from(&error))
+        });
+        self.counters.count(&verdict);
+        Handled { message_id: delivery.message_id, work, verdict }
+    }
+
+    async fn claim_and_run(&self, delivery: &Delivery, work: &WorkItem) -> Result<Verdict> {
+        let owner = self.chance.uuid().to_string();
+        let attempt = match self.claim(delivery, work, &owner).await? {
+            Claimed::Granted { attempt } => attempt,
+            Claimed::Held { until } => {
+                let delay = between(self.clock.now(), until);
+                self.receiver.change_visibility(&delivery.receipt, delay).await?;
+                return Ok(Verdict::Waiting { until });
+            }
+            Claimed::Finished(_) => {
+                self.acknowledge(delivery).await?;
+                return Ok(Verdict::Duplicate);
+            }
+        };
+        let this = Try { delivery, work, owner, attempt };
+        match plan::start(work, attempt, delivery.redriven, self.clock.now(), &self.config) {
+            Start::Skip(error) => {
+                self.record(&this, ExecutionState::Skipped, Some(&error)).await;
+                self.acknowledge(delivery).await?;
+                Ok(Verdict::Skipped)
+            }
+            Start::GiveUp(error) => self.bury(&this, &error).await,
+            Start::Run => {
+                let result = self.call_target(&this).await;
+                self.settle(&this, result).await
+            }
+        }
+    }
+
+    /// Without history every delivery is granted, and counts as a try.
+    async fn claim(&self, delivery: &Delivery, work: &WorkItem, owner: &str) -> Result<Claimed> {
+        let Some(history) = &self.history else {
+            return Ok(Claimed::Granted { attempt: delivery.receive_count });
+        };
+        let now = self.clock.now();
+        let hold = Hold { owner: owner.into(), until: later(now, self.config.lease) };
+        let claim = Claim::new(work.clone(), hold, now).with_redriven(delivery.redriven);
+        // Claiming again under the same token is the same claim: an answer that was lost costs no try.
+        self.insist(work, || history.claim(&claim)).await
+    }
+
+    /// A call of history, tried again for a short while.
+    async fn insist<T, F, Fut>(&self, work: &WorkItem, call: F) -> Result<T>
+    where
+        F: Fn() -> Fut + Send,
+        Fut: Future<Output = Result<T>> + Send,
+    {
+        let seed = work.execution_id.uuid().as_u128();
+        retrying(&*self.clock, self.config.history_attempts, self.config.history_backoff, seed, call).await
+    }
+
+    async fn call_target(&self, this: &Try<'_>) -> Result<()> {
+        let target = self.config.policy.admit(&this.work.process)?;
+        let invocation = self.invocation(this, target);
+        let call = self.invoker.invoke(&invocation);
+        let watch = std::pin::pin!(self.keep(this));
+        match select(call, watch).await {
+            Either::Left((result, _)) => result,
+            Either::Right((error, _)) => Err(error),
+        }
+    }
+
+    fn invocation(&self, this: &Try<'_>, target: crate::target::Target) -> Invocation {
+        let WorkItem { process, execution_id, scheduled_time, .. } = this.work;
+        let placeholders = Placeholders {
+            execution_id: *execution_id,
+            scheduled_time: *scheduled_time,
+            process_id: &process.id,
+            schedule_id: &process.schedule_id,
+            attempt: this.attempt,
+        };
+        let payload = process.parameters.as_deref().map(|text| placeholders.fill(text).into_owned());
+        Invocation::new(target, process.clone(), *execution_id, *scheduled_time)
+            .with_payload(payload)
+            .with_attempt(this.attempt)
+    }
+
+    /// Keeps claim and message while the target is at work. Ends, in an error, when the call must be given up.
+    async fn keep(&self, this: &Try<'_>) -> Error {
+        let deadline = later(self.clock.now(), self.config.call_limit);
+        let visibility = self.receiver.visibility_timeout();
+        let beat = self.config.lease.min(visibility) / 3;
+        loop {
+            self.clock.sleep_until(deadline.min(later(self.clock.now(), beat))).await;
+            let now = self.clock.now();
+            if now >= deadline {
+                let seconds = self.config.call_limit.as_secs();
+                return Error::new(ErrorKind::Timeout, format!("the target has not answered within {seconds} s"));
+            }
+            if let Some(history) = &self.history {
+                let until = later(now, self.config.lease);
+                if let Err(error) = history.renew(this.work.execution_id, &this.owner, until).await {
+                    if error.kind() == ErrorKind::Lost {
+                        return Error::new(ErrorKind::Timeout, "the claim was lost to another executor")
+                            .with_source(error);
+                    }
+                    tracing::warn!(execution = %this.work.execution_id, %error, "a claim could not be renewed");
+                }
+            }
+            if let Err(error) = self.receiver.change_visibility(&this.delivery.receipt, visibility).await {
+                tracing::warn!(execution = %this.work.execution_id, %error, "a message could not be kept invisible");
+            }
+        }
+    }
+
+    async fn settle(&self, this: &Try<'_>, result: Result<()>) -> Result<Verdict> {
+        let Try { delivery, work, attempt, .. } = *this;
+        match plan::end(work, result, attempt, delivery.redriven, self.clock.now(), &self.config) {
+            End::Succeeded => {
+                self.record(this, ExecutionState::Succeeded, None).await;
+                self.acknowledge(delivery).await?;
+                Ok(Verdict::Succeeded)
+            }
+            End::Retry(error, delay) => {
+                self.record(this, ExecutionState::Failed, Some(&error)).await;
+                self.receiver.change_visibility(&delivery.receipt, delay).await?;
+                Ok(Verdict::Retrying { failure: Failure::from(&error), at: later(self.clock.now(), delay) })
+            }
+            End::Dead(error) => self.bury(this, &error).await,
+        }
+    }
+
+    /// The dead letter first: an execution that is recorded as dead is not tried again, and its message must not be lost with it.
+    async fn bury(&self, this: &Try<'_>, error: &Error) -> Result<Verdict> {
+        let reason = DeadLetterReason::of_work(Failure::from(error), this.work, this.attempt);
+        let verdict = self.dead_letter(this.delivery, &reason).await?;
+        self.record(this, ExecutionState::Dead, Some(error)).await;
+        Ok(verdict)
+    }
+
+    async fn dead_letter(&self, delivery: &Delivery, reason: &DeadLetterReason) -> Result<Verdict> {
+        self.receiver.dead_letter(delivery, reason).await?;
+        tracing::warn!(message = %delivery.message_id, reason = %reason.failure.text, "a message lies with the dead letters");
+        Ok(Verdict::Dead(reason.failure.clone()))
+    }
+
+    async fn acknowledge(&self, delivery: &Delivery) -> Result<()> {
+        let answers = self.receiver.acknowledge(std::slice::from_ref(&delivery.receipt)).await?;
+        answers.into_iter().collect()
+    }
+
+    /// Recording never fails running: what cannot be recorded is logged and counted.
+    async fn record(&self, this: &Try<'_>, state: ExecutionState, error: Option<&Error>) {
+        let Some(history) = &self.history else {
+            return;
+        };
+        let outcome = Outcome::new(this.work.execution_id, this.owner.as_str(), state, self.clock.now())
+            .with_failure(error.map(Failure::from));
+        if let Err(error) = self.insist(this.work, || history.record(&outcome)).await {
+            self.counters.unrecorded.fetch_add(1, Ordering::Relaxed);
+            tracing::warn!(execution = %this.work.execution_id, %state, %error, "an outcome could not be recorded");
+        }
+    }
+}

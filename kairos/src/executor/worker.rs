@@ -1,0 +1,174 @@
+//! The worker: receives and executes without end, until it is asked to stop.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::stream::FuturesUnordered;
+use futures_util::{FutureExt as _, StreamExt as _};
+
+use super::{Executor, Handled};
+use crate::backend::{Delivery, Receipt};
+use crate::clock::ClockExt as _;
+use crate::retry::Backoff;
+use crate::shutdown::Shutdown;
+
+/// Receives deliveries and executes them, so many at once.
+#[derive(Clone, Debug)]
+pub struct Worker {
+    executor: Arc<Executor>,
+    config: WorkerConfig,
+}
+
+/// How a [`Worker`] works.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct WorkerConfig {
+    /// How many executions run at once.
+    pub concurrency: usize,
+    /// How many messages are received at once.
+    pub batch: usize,
+    /// How long to wait for messages before asking again.
+    pub wait: Duration,
+    /// How long executions under way may go on once the end has been asked for.
+    pub grace: Duration,
+    /// How long to stay away from a queue that cannot be reached.
+    pub backoff: Backoff,
+}
+
+impl Default for WorkerConfig {
+    /// 64 at once, received by tens; 20 s of waiting; 25 s of grace.
+    fn default() -> Self {
+        Self {
+            concurrency: 64,
+            batch: 10,
+            wait: Duration::from_secs(20),
+            grace: Duration::from_secs(25),
+            backoff: Backoff::new(Duration::from_millis(200), Duration::from_secs(30)),
+        }
+    }
+}
+
+impl WorkerConfig {
+    /// The same with so many executions at once.
+    #[must_use]
+    pub fn with_concurrency(mut self, concurrency: usize) -> Self {
+        self.concurrency = concurrency.max(1);
+        self
+    }
+
+    /// The same, receiving so many messages at once.
+    #[must_use]
+    pub fn with_batch(mut self, batch: usize) -> Self {
+        self.batch = batch.max(1);
+        self
+    }
+
+    /// The same with another time to wait for messages.
+    #[must_use]
+    pub fn with_wait(mut self, wait: Duration) -> Self {
+        self.wait = wait;
+        self
+    }
+
+    /// The same with another grace.
+    #[must_use]
+    pub fn with_grace(mut self, grace: Duration) -> Self {
+        self.grace = grace;
+        self
+    }
+}
+
+/// What a worker did, and what was under way when it stopped.
+#[derive(Clone, Debug, Default, PartialEq)]
+#[non_exhaustive]
+pub struct WorkerReport {
+    /// How many deliveries were handled.
+    pub handled: u64,
+    /// How many executions were under way when the end was asked for.
+    pub in_flight: usize,
+    /// The deliveries that did not end within the grace. They are visible on the queue again.
+    pub unfinished: Vec<Delivery>,
+}
+
+impl Worker {
+    /// A worker of an executor.
+    #[must_use]
+    pub fn new(executor: Arc<Executor>, config: WorkerConfig) -> Self {
+        Self { executor, config }
+    }
+
+    /// Works until the end is asked for, then lets what is under way end within the grace.
+    pub async fn run(&self, shutdown: Shutdown) -> WorkerReport {
+        self.run_with(shutdown, |_| {}).await
+    }
+
+    /// The same, telling of each delivery as it is done with.
+    pub async fn run_with(&self, mut shutdown: Shutdown, mut on_handled: impl FnMut(&Handled) + Send) -> WorkerReport {
+        let mut report = WorkerReport::default();
+        let mut in_flight = FuturesUnordered::new();
+        let mut deliveries: BTreeMap<Receipt, Delivery> = BTreeMap::new();
+        let mut done = |receipt: &Receipt, handled: &Handled, deliveries: &mut BTreeMap<Receipt, Delivery>| {
+            deliveries.remove(receipt);
+            on_handled(handled);
+        };
+        let mut receiving = self.receive(0).boxed().fuse();
+        loop {
+            // A receive under way is kept: dropping it could drop what it has received.
+            let has_room = in_flight.len() + self.config.batch <= self.config.concurrency.max(self.config.batch);
+            tokio::select! {
+                biased;
+                () = shutdown.requested() => break,
+                Some((receipt, handled)) = in_flight.next(), if !in_flight.is_empty() => {
+                    report.handled += 1;
+                    done(&receipt, &handled, &mut deliveries);
+                }
+                (received, failures) = &mut receiving, if has_room => {
+                    for delivery in received {
+                        deliveries.insert(delivery.receipt.clone(), delivery.clone());
+                        let receipt = delivery.receipt.clone();
+                        in_flight.push(self.executor.handle(delivery).map(|handled| (receipt, handled)));
+                    }
+                    receiving = self.receive(failures).boxed().fuse();
+                }
+            }
+        }
+        drop(receiving);
+        report.in_flight = in_flight.len();
+        let drained = self.executor.clock.within(self.config.grace, async {
+            while let Some((receipt, handled)) = in_flight.next().await {
+                report.handled += 1;
+                done(&receipt, &handled, &mut deliveries);
+            }
+        });
+        if drained.await.is_none() {
+            drop(in_flight);
+            report.unfinished = self.give_back(deliveries).await;
+        }
+        report
+    }
+
+    /// What could be received, and how often in a row receiving has failed.
+    async fn receive(&self, failures: u32) -> (Vec<Delivery>, u32) {
+        if failures > 0 {
+            let delay = self.config.backoff.delay(failures, std::process::id().into());
+            self.executor.clock.sleep(delay).await;
+        }
+        match self.executor.receiver.receive(self.config.batch, self.config.wait).await {
+            Ok(received) => (received, 0),
+            Err(error) => {
+                tracing::warn!(%error, "the queue cannot be reached");
+                (Vec::new(), failures.saturating_add(1))
+            }
+        }
+    }
+
+    async fn give_back(&self, deliveries: BTreeMap<Receipt, Delivery>) -> Vec<Delivery> {
+        for receipt in deliveries.keys() {
+            if let Err(error) = self.executor.receiver.change_visibility(receipt, Duration::ZERO).await {
+                tracing::warn!(%error, "an unfinished delivery could not be given back; it comes back by itself");
+            }
+        }
+        deliveries.into_values().collect()
+    }
+}

@@ -1,0 +1,19 @@
+//! Mends one-time expressions.
+
+/// What is between the parentheses, as it was meant. A `Z` is dropped: the default zone of a schedule is UTC. Another
+/// offset is not, since the time that it means depends on the schedule's zone.
+pub(super) fn mend(inner: &str) -> Option<String> {
+    let text = inner.trim();
+    let text = text.strip_suffix(['Z', 'z']).unwrap_or(text);
+    let (date, time) = match text.split_once(['T', 't', ' ']) {
+        Some((date, time)) => (date, time.trim_start()),
+        None => (text, "00:00:00"),
+    };
+    let (time, fraction) = time.split_once(['.', ',']).unwrap_or((time, ""));
+    if !fraction.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    let seconds = if time.len() == 5 { ":00" } else { "" };
+    let mended = format!("{date}T{time}{seconds}");
+    (mended != inner).then_some(mended)
+}

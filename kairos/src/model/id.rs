@@ -1,0 +1,219 @@
+//! Identifiers: which process, which schedule, which execution.
+
+use std::borrow::Borrow;
+use std::fmt;
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+macro_rules! text_id {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(transparent)]
+        pub struct $name(Arc<str>);
+
+        impl $name {
+            /// The id as text.
+            #[must_use]
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl From<&str> for $name {
+            fn from(text: &str) -> Self {
+                Self(text.into())
+            }
+        }
+
+        impl From<String> for $name {
+            fn from(text: String) -> Self {
+                Self(text.into())
+            }
+        }
+
+        impl Borrow<str> for $name {
+            fn borrow(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+    };
+}
+
+text_id! {
+    /// Which process: `proceso-` and the encoded name.
+    ///
+    /// ```
+    /// use kairos::ProcessId;
+    ///
+    /// let id = ProcessId::of("cierre?>");
+    /// assert_eq!(id.as_str(), "proceso-Y2llcnJlPz4.");
+    /// assert_eq!(id.name().as_deref(), Some("cierre?>"));
+    /// ```
+    ProcessId
+}
+
+text_id! {
+    /// Which schedule; made by [`Specification::schedule_id`](crate::Specification::schedule_id).
+    ScheduleId
+}
+
+const PROCESS_PREFIX: &str = "proceso-";
+pub(super) const SCHEDULE_PREFIX: &str = "calendarizacion-";
+
+impl ScheduleId {
+    /// The expression that the id was made of, or `None` if it stands for more than a bare expression.
+    #[must_use]
+    pub fn expression(&self) -> Option<String> {
+        decode(self.0.strip_prefix(SCHEDULE_PREFIX)?)
+    }
+}
+
+impl ProcessId {
+    /// The id of the process of this name.
+    #[must_use]
+    pub fn of(name: &str) -> Self {
+        format!("{PROCESS_PREFIX}{}", encode(name)).into()
+    }
+
+    /// The name that the id was made of, or `None` if it was not made by [`Self::of`].
+    #[must_use]
+    pub fn name(&self) -> Option<String> {
+        decode(self.0.strip_prefix(PROCESS_PREFIX)?)
+    }
+}
+
+/// Standard base64 of the UTF-8 text with `+` as `-`, `/` as `_` and `=` as `.`: what a trigger's name may hold.
+pub(super) fn encode(text: &str) -> String {
+    URL_SAFE.encode(text).replace('=', ".")
+}
+
+fn decode(text: &str) -> Option<String> {
+    String::from_utf8(URL_SAFE.decode(text.replace('.', "=")).ok()?).ok()
+}
+
+/// Which execution: one process at one occurrence.
+///
+/// The same occurrence always has the same id, whoever computes it and however often.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ExecutionId(Uuid);
+
+impl ExecutionId {
+    /// What execution ids are derived under (UUID version 5, RFC 9562).
+    pub const NAMESPACE: Uuid = Uuid::from_u128(0x6b61_6972_6f73_5e1e_8c5f_656a_6563_7563);
+
+    /// The execution of `process` at the occurrence `scheduled`, whether its schedule or a backfill asks for it.
+    #[must_use]
+    pub fn of_occurrence(process: &ProcessId, scheduled: Timestamp) -> Self {
+        Self::derive(process, &scheduled.to_string(), "")
+    }
+
+    /// The execution of `process` that a person or program asked for under `key`.
+    ///
+    /// The time is left out: asking again under the same key a moment later means the same execution.
+    #[must_use]
+    pub fn of_request(process: &ProcessId, key: &str) -> Self {
+        Self::derive(process, "", key)
+    }
+
+    /// The execution that a message asks for which names no occurrence, by its own id and the time it was sent.
+    #[must_use]
+    pub(crate) fn of_message(process: &ProcessId, sent: Timestamp, message_id: &str) -> Self {
+        Self::derive(process, &sent.to_string(), message_id)
+    }
+
+    /// The three parts end in a line feed each, which no process id and no time holds.
+    fn derive(process: &ProcessId, scheduled: &str, key: &str) -> Self {
+        let name = format!("{process}\n{scheduled}\n{key}\n");
+        Self(Uuid::new_v5(&Self::NAMESPACE, name.as_bytes()))
+    }
+
+    /// The id as a UUID.
+    #[must_use]
+    pub const fn uuid(self) -> Uuid {
+        self.0
+    }
+}
+
+impl From<Uuid> for ExecutionId {
+    fn from(uuid: Uuid) -> Self {
+        Self(uuid)
+    }
+}
+
+impl std::str::FromStr for ExecutionId {
+    type Err = uuid::Error;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        text.parse().map(Self)
+    }
+}
+
+impl fmt::Display for ExecutionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl fmt::Debug for ExecutionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl Serialize for ExecutionId {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.0.hyphenated().encode_lower(&mut Uuid::encode_buffer()))
+    }
+}
+
+impl<'de> Deserialize<'de> for ExecutionId {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = std::borrow::Cow::<str>::deserialize(deserializer)?;
+        text.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_encoding_is_base64_with_three_characters_replaced() {
+        assert_eq!(encode("a"), "YQ..");
+        assert_eq!(encode("~~~???"), "fn5-Pz8_");
+        assert_eq!(decode("fn5-Pz8_").as_deref(), Some("~~~???"));
+        assert_eq!(ProcessId::from("proceso-%%").name(), None);
+    }
+
+    #[test]
+    fn an_execution_id_depends_on_each_of_its_parts_and_on_nothing_else() {
+        let process = ProcessId::of("ventas");
+        let noon: Timestamp = "2026-01-01T12:00:00Z".parse().unwrap();
+        let id = ExecutionId::of_occurrence(&process, noon);
+        assert_eq!(id, ExecutionId::of_occurrence(&ProcessId::of("ventas"), noon));
+        assert_ne!(id, ExecutionId::of_occurrence(&ProcessId::of("compras"), noon));
+        assert_ne!(id, ExecutionId::of_occurrence(&process, Timestamp::UNIX_EPOCH));
+        assert_ne!(id, ExecutionId::of_request(&process, ""));
+        assert_ne!(ExecutionId::of_request(&process, "a"), ExecutionId::of_request(&process, "b"));
+        // Written down so that no later version computes another one.
+        assert_eq!(id.to_string(), "ccfc2443-088b-5aaa-a43f-145cc331b5b2");
+    }
+}

@@ -1,0 +1,23 @@
+//! The words of Kairos: what is registered, stored, sent and recorded, and its fixed wire formats.
+
+mod execution;
+mod id;
+mod message;
+mod placeholders;
+mod policy;
+mod process;
+mod registration;
+mod schedule;
+mod specification;
+mod time;
+
+pub use execution::{Execution, ExecutionState, Failure};
+pub use id::{ExecutionId, ProcessId, ScheduleId};
+pub use message::{Body, Origin, TriggerInput, WorkItem};
+pub use placeholders::Placeholders;
+pub use policy::{Policy, limits};
+pub use process::Process;
+pub use registration::{Changes, Registration};
+pub use schedule::{Hold, Schedule, ScheduleState};
+pub use specification::Specification;
+pub use time::OffsetTimestamp;

@@ -1,0 +1,399 @@
+//! What is let in: every check of a registration, and those that are made again before an execution.
+
+use std::borrow::Cow;
+
+use jiff::Timestamp;
+
+use super::id::{ExecutionId, ProcessId, ScheduleId};
+use super::message::{Origin, WorkItem, to_json};
+use super::placeholders::Placeholders;
+use super::process::Process;
+use super::registration::Registration;
+use crate::arn::check_role;
+use crate::backend::InvokerCapabilities;
+use crate::error::{Error, ErrorKind, Fault};
+use crate::target::{PayloadRule, Target};
+
+/// What an installation lets in.
+///
+/// ```
+/// use kairos::{ErrorKind, Policy, Registration};
+///
+/// let policy = Policy::default().with_role_prefix("kairos-");
+/// let registration = Registration::new("ventas", "cron(0 9 * * * *)", "arn:aws:lambda:us-east-1:123456789012:function:ventas")
+///     .with_role("arn:aws:iam::123456789012:role/admin");
+/// let error = policy.check(&registration).unwrap_err();
+/// assert_eq!(error.kind(), ErrorKind::Invalid);
+/// let fields: Vec<_> = error.faults().iter().map(|fault| fault.field).collect();
+/// assert_eq!(fields, ["cron", "arnRol"]);
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Policy {
+    /// What a role must begin with: its whole ARN if this begins with `arn:`, else its path and name. `None` lets every role in.
+    pub role_prefix: Option<String>,
+    /// What the executors can call; `None` lets every well-formed target in.
+    pub targets: Option<InvokerCapabilities>,
+}
+
+/// Limits on what a registration may hold. Each is the least of those that the services on its way have.
+pub mod limits {
+    /// Longest name of a process, in bytes.
+    pub const NAME: usize = 256;
+    /// Largest parameters, in bytes of UTF-8, also once placeholders are filled in (Step Functions `StartExecution`, SNS `Publish`).
+    pub const PARAMETERS: usize = 256 * 1024;
+    /// Largest queue message, in bytes (SQS `SendMessage`).
+    pub const MESSAGE: usize = 1024 * 1024;
+    /// Longest description, in characters (EventBridge Scheduler `CreateSchedule`).
+    pub const DESCRIPTION: usize = 512;
+    /// Most labels, and the longest key and value in characters (the limits of AWS tags).
+    pub const TAGS: (usize, usize, usize) = (50, 128, 256);
+    /// Longest group name, in characters (EventBridge Scheduler `CreateScheduleGroup`).
+    pub const GROUP: usize = 64;
+    /// Range of the flexible window, in minutes (EventBridge Scheduler `FlexibleTimeWindow`).
+    pub const WINDOW_MINUTES: std::ops::RangeInclusive<u32> = 1..=1_440;
+    /// Range of a process's own limit on tries (EventBridge Scheduler `RetryPolicy`, which starts at 0 retries).
+    pub const ATTEMPTS: std::ops::RangeInclusive<u32> = 1..=185;
+    /// Range of a process's own limit on age, in seconds; no message outlives 14 days (SQS `MessageRetentionPeriod`).
+    pub const AGE_SECONDS: std::ops::RangeInclusive<u64> = 60..=1_209_600;
+}
+
+impl Policy {
+    /// The same, letting in roles with this prefix only.
+    #[must_use]
+    pub fn with_role_prefix(mut self, prefix: impl Into<String>) -> Self {
+        self.role_prefix = Some(prefix.into());
+        self
+    }
+
+    /// The same, letting in only targets that the executors can call.
+    #[must_use]
+    pub fn with_targets(mut self, targets: InvokerCapabilities) -> Self {
+        self.targets = Some(targets);
+        self
+    }
+
+    /// Checks a registration from end to end.
+    ///
+    /// # Errors
+    /// [`Invalid`](ErrorKind::Invalid), with every fault of every field.
+    pub fn check(&self, registration: &Registration) -> Result<(), Error> {
+        let mut faults = Vec::new();
+        check_name(&registration.name, &mut faults);
+        check_times(registration, &mut faults);
+        check_labels(registration, &mut faults);
+        check_limits(registration, &mut faults);
+        let target = Target::parse(&registration.target)
+            .map_err(|error| faults.push(Fault::new("arnProceso", error.to_string())))
+            .ok();
+        if let Some(message) = target.as_ref().and_then(|target| self.uncovered(target)) {
+            faults.push(Fault::new("arnProceso", message));
+        }
+        if let Err(message) = self.check_role(target.as_ref(), registration.role.as_deref()) {
+            faults.push(Fault::new("arnRol", message));
+        }
+        if let Err(message) = check_parameters(registration, target.as_ref()) {
+            faults.push(Fault::new("parametros", message));
+        }
+        if faults.is_empty() { Ok(()) } else { Err(Error::invalid(faults)) }
+    }
+
+    /// Checks once more, before a process is executed, what a message could have smuggled in: its target and its role.
+    ///
+    /// # Errors
+    /// [`Invalid`](ErrorKind::Invalid) for a target that cannot be told, [`Denied`](ErrorKind::Denied) for a role that is not let in.
+    pub fn admit(&self, process: &Process) -> Result<Target, Error> {
+        let target = Target::parse(&process.target)
+            .map_err(|error| Error::invalid(vec![Fault::new("arnProceso", error.to_string())]))?;
+        self.check_role(Some(&target), process.role.as_deref())
+            .map_err(|message| Error::new(ErrorKind::Denied, message))?;
+        Ok(target)
+    }
+
+    fn uncovered(&self, target: &Target) -> Option<String> {
+        let targets = self.targets.as_ref().filter(|targets| !targets.covers(target))?;
+        let list = |names: Vec<String>| if names.is_empty() { "none".into() } else { names.join(", ") };
+        Some(match target.task().filter(|_| targets.kinds.contains(&target.kind())) {
+            Some(name) => {
+                let known = list(targets.tasks.iter().cloned().collect());
+                format!("no task is registered under the name '{name}'; those that are: {known}")
+            }
+            None => {
+                let known = list(targets.kinds.iter().map(ToString::to_string).collect());
+                format!("no executor calls {} targets; those that are called: {known}", target.kind())
+            }
+        })
+    }
+
+    fn check_role(&self, target: Option<&Target>, role: Option<&str>) -> Result<(), String> {
+        let Some(role) = role else {
+            return match target.map(Target::kind) {
+                Some(kind) if kind.needs_role() => Err(format!("is missing: a {kind} target is called as a role")),
+                _ => Ok(()),
+            };
+        };
+        check_role(role).map_err(|error| error.to_string())?;
+        let Some(prefix) = &self.role_prefix else {
+            return Ok(());
+        };
+        let compared =
+            if prefix.starts_with("arn:") { role } else { role.split_once(":role/").map_or(role, |(_, name)| name) };
+        if compared.starts_with(prefix.as_str()) {
+            Ok(())
+        } else {
+            Err(format!("'{role}' is not let in: a role must begin with '{prefix}'"))
+        }
+    }
+}
+
+fn check_name(name: &str, faults: &mut Vec<Fault>) {
+    let mut fault = |message: String| faults.push(Fault::new("nombre", message));
+    if name.is_empty() {
+        fault("must not be empty".into());
+    } else if name.len() > limits::NAME {
+        fault(format!("is {} bytes long; {} are allowed", name.len(), limits::NAME));
+    } else if name.chars().any(char::is_control) {
+        fault("must not hold control characters".into());
+    } else if name.trim() != name {
+        fault("must not begin or end with a blank".into());
+    }
+}
+
+fn check_times(registration: &Registration, faults: &mut Vec<Fault>) {
+    if let Err(error) = registration.specification().timetable(Timestamp::UNIX_EPOCH) {
+        faults.extend_from_slice(error.faults());
+    }
+    if let (Some(start), Some(end)) = (registration.start, registration.end)
+        && end <= start
+    {
+        faults.push(Fault::new("fin", format!("must be after inicio ({start}), not {end}")));
+    }
+    if let Some(group) = &registration.group {
+        let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+        if group.is_empty() || group.len() > limits::GROUP || !group.chars().all(fits) {
+            faults.push(Fault::new(
+                "grupo",
+                format!(
+                    "'{group}' is no group name: 1 to {} letters, digits, '-', '_' and '.' are expected",
+                    limits::GROUP
+                ),
+            ));
+        }
+    }
+}
+
+fn check_labels(registration: &Registration, faults: &mut Vec<Fault>) {
+    if let Some(description) = &registration.description {
+        let length = description.chars().count();
+        if length > limits::DESCRIPTION {
+            faults.push(Fault::new(
+                "descripcion",
+                format!("is {length} characters long; {} are allowed", limits::DESCRIPTION),
+            ));
+        }
+    }
+    let (most, longest_key, longest_value) = limits::TAGS;
+    if let Some(tags) = &registration.tags {
+        if tags.len() > most {
+            faults.push(Fault::new("etiquetas", format!("holds {} labels; {most} are allowed", tags.len())));
+        }
+        for (key, value) in tags {
+            if key.is_empty() || key.chars().count() > longest_key || value.chars().count() > longest_value {
+                faults.push(Fault::new(
+                    "etiquetas",
+                    format!("'{key}': keys hold 1 to {longest_key} characters, values up to {longest_value}"),
+                ));
+            }
+        }
+    }
+}
+
+fn check_limits(registration: &Registration, faults: &mut Vec<Fault>) {
+    fn check<T: PartialOrd + std::fmt::Display>(
+        field: &'static str,
+        value: Option<T>,
+        range: &std::ops::RangeInclusive<T>,
+        faults: &mut Vec<Fault>,
+    ) {
+        if let Some(value) = value.filter(|value| !range.contains(value)) {
+            faults.push(Fault::new(field, format!("{value} is out of range {}-{}", range.start(), range.end())));
+        }
+    }
+    check("ventanaMinutos", registration.window_minutes, &limits::WINDOW_MINUTES, faults);
+    check("maximoIntentos", registration.max_attempts, &limits::ATTEMPTS, faults);
+    check("edadMaximaSegundos", registration.max_age_seconds, &limits::AGE_SECONDS, faults);
+}
+
+fn check_parameters(registration: &Registration, target: Option<&Target>) -> Result<(), String> {
+    let parameters = registration.parameters.as_deref();
+    let filled = parameters.map(|text| longest_filled(registration, text));
+    if let Some(filled) = &filled
+        && filled.len() > limits::PARAMETERS
+    {
+        return Err(format!(
+            "is up to {} bytes long with its placeholders filled in; {} are allowed",
+            filled.len(),
+            limits::PARAMETERS
+        ));
+    }
+    if let Some(target) = target {
+        check_payload(target, filled.as_deref())?;
+    }
+    let size = longest_message(registration);
+    if size > limits::MESSAGE {
+        return Err(format!(
+            "makes a queue message of {size} bytes, as control characters and quotes are escaped in it; {} are allowed",
+            limits::MESSAGE
+        ));
+    }
+    Ok(())
+}
+
+fn check_payload(target: &Target, payload: Option<&str>) -> Result<(), String> {
+    let kind = target.kind();
+    match (kind.payload_rule(), payload) {
+        (PayloadRule::Json, Some(text)) => serde_json::from_str::<serde::de::IgnoredAny>(text)
+            .map(|_| ())
+            .map_err(|error| format!("must be JSON for a {kind} target: {error}")),
+        (PayloadRule::MessageText, None | Some("")) => Err(format!("must not be empty for a {kind} target")),
+        (PayloadRule::MessageText, Some(text)) => match text.char_indices().find(|(_, c)| !may_stand_in_message(*c)) {
+            Some((at, c)) => Err(format!(
+                "holds {} at byte {at}, which a message cannot carry to a {kind} target",
+                c.escape_unicode()
+            )),
+            None => Ok(()),
+        },
+        (PayloadRule::Json, None) | (PayloadRule::Anything, _) => Ok(()),
+    }
+}
+
+/// The characters of XML 1.0, which are those of an SQS message (SQS API, `SendMessage`, `MessageBody`).
+fn may_stand_in_message(c: char) -> bool {
+    matches!(c, '\t' | '\n' | '\r' | ' '..='\u{fffd}' | '\u{10000}'..)
+}
+
+fn longest_filled<'t>(registration: &Registration, parameters: &'t str) -> Cow<'t, str> {
+    let (process_id, schedule_id): (ProcessId, ScheduleId) =
+        (ProcessId::of(&registration.name), registration.specification().schedule_id());
+    Placeholders {
+        execution_id: ExecutionId::of_occurrence(&process_id, Timestamp::UNIX_EPOCH),
+        scheduled_time: Timestamp::MAX,
+        process_id: &process_id,
+        schedule_id: &schedule_id,
+        attempt: u32::MAX,
+    }
+    .fill(parameters)
+}
+
+fn longest_message(registration: &Registration) -> usize {
+    let process = registration.clone().into_process(Timestamp::MAX.into());
+    let work = WorkItem::of_occurrence(process.into(), Timestamp::MAX, Origin::Schedule);
+    to_json(&work).len()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeMap;
+
+    const LAMBDA: &str = "arn:aws:lambda:us-east-1:123456789012:function:ventas";
+    const ROLE: &str = "arn:aws:iam::123456789012:role/kairos-ventas";
+
+    fn lambda() -> Registration {
+        Registration::new("ventas", "rate(5 minutes)", LAMBDA).with_role(ROLE)
+    }
+
+    fn faults(registration: &Registration) -> Vec<String> {
+        match Policy::default().with_role_prefix("kairos-").check(registration) {
+            Ok(()) => Vec::new(),
+            Err(error) => error.faults().iter().map(ToString::to_string).collect(),
+        }
+    }
+
+    #[track_caller]
+    fn refused(registration: &Registration, expected: &str) {
+        let faults = faults(registration);
+        assert!(faults.len() == 1 && faults[0].contains(expected), "{expected:?}: {faults:?}");
+    }
+
+    #[test]
+    fn a_sound_registration_passes() {
+        assert!(faults(&lambda()).is_empty());
+        assert!(faults(&lambda().with_parameters(r#"{"n":<kairos.attempt>}"#)).is_empty());
+        assert!(faults(&Registration::new("a", "0 9 * * ? *", "kairos:task:a")).is_empty());
+    }
+
+    #[test]
+    fn each_field_is_checked() {
+        let mut other = lambda();
+        other.name = " ventas".into();
+        refused(&other, "nombre: must not begin");
+        other.name = "ven\ntas".into();
+        refused(&other, "nombre: must not hold control");
+        other.name = "ñ".repeat(129);
+        refused(&other, "nombre: is 258 bytes long");
+        other.name = String::new();
+        refused(&other, "nombre: must not be empty");
+        other = lambda();
+        other.expression = "cron(0 9 * * * *)".into();
+        refused(&other, "use ? in one of them");
+        refused(&lambda().with_time_zone("America/Santiagoo"), "zonaHoraria");
+        let instant: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
+        refused(&lambda().with_start(instant).with_end(instant), "fin: must be after inicio");
+        refused(&lambda().with_window_minutes(1_441u32), "ventanaMinutos: 1441 is out of range 1-1440");
+        refused(&lambda().with_max_attempts(0u32), "maximoIntentos");
+        refused(&lambda().with_max_age_seconds(59u64), "edadMaximaSegundos");
+        refused(&lambda().with_group("a b"), "grupo");
+        refused(&lambda().with_description("x".repeat(513)), "descripcion: is 513");
+        refused(&lambda().with_tags(BTreeMap::from([(String::new(), String::new())])), "etiquetas");
+    }
+
+    #[test]
+    fn a_role_is_needed_where_a_service_is_called_and_must_be_let_in() {
+        let mut other = lambda();
+        other.role = None;
+        refused(&other, "arnRol: is missing");
+        refused(&lambda().with_role("arn:aws:iam::123456789012:role/admin"), "must begin with 'kairos-'");
+        refused(&lambda().with_role("kairos-ventas"), "arnRol: 'kairos-ventas' is not an ARN");
+        let by_arn = Policy::default().with_role_prefix("arn:aws:iam::123456789012:role/kairos-");
+        by_arn.check(&lambda()).unwrap();
+        let process =
+            lambda().with_role("arn:aws:iam::999999999999:role/kairos-x").into_process(Timestamp::UNIX_EPOCH.into());
+        assert_eq!(by_arn.admit(&process).unwrap_err().kind(), ErrorKind::Denied);
+    }
+
+    #[test]
+    fn only_targets_that_are_called_are_let_in() {
+        let mut targets = InvokerCapabilities::new([crate::TargetKind::Task]);
+        targets.tasks.insert("informe".into());
+        let policy = Policy::default().with_targets(targets);
+        policy.check(&Registration::new("a", "rate(1 day)", "kairos:task:informe")).unwrap();
+        let error = policy.check(&Registration::new("a", "rate(1 day)", "kairos:task:infrome")).unwrap_err();
+        assert!(error.faults()[0].message.ends_with("those that are: informe"), "{error}");
+        let error = policy.check(&lambda()).unwrap_err();
+        assert!(error.faults()[0].message.contains("no executor calls lambda targets"), "{error}");
+    }
+
+    #[test]
+    fn parameters_fit_their_target() {
+        refused(&lambda().with_parameters("hola"), "parametros: must be JSON for a lambda target");
+        let mut queue = lambda();
+        queue.target = "arn:aws:sqs:us-east-1:123456789012:pedidos".into();
+        refused(&queue, "must not be empty for a sqs target");
+        refused(&queue.clone().with_parameters("a\u{0}"), "holds \\u{0} at byte 1");
+        assert!(faults(&queue.with_parameters("hola")).is_empty());
+    }
+
+    #[test]
+    fn the_largest_parameters_pass_and_one_byte_more_does_not() {
+        let task =
+            |parameters: String| Registration::new("a", "rate(1 day)", "kairos:task:a").with_parameters(parameters);
+        assert!(faults(&task("x".repeat(limits::PARAMETERS))).is_empty());
+        refused(&task("x".repeat(limits::PARAMETERS + 1)), "262145 bytes");
+        let placeholder = "<kairos.execution-id>";
+        let tight = format!("{placeholder}{}", "x".repeat(limits::PARAMETERS - 36));
+        assert!(faults(&task(tight.clone())).is_empty());
+        refused(&task(format!("{tight}x")), "262145 bytes long with its placeholders");
+        refused(&task("\u{1}".repeat(200_000)), "makes a queue message of");
+    }
+}

@@ -1,0 +1,270 @@
+//! The shell of the registration protocol: reads, plans, writes on condition of what was read, and does what is left to do.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use uuid::Uuid;
+
+use super::Scheduler;
+use super::plan::{Asker, Intent, Plan, Then, plan};
+use crate::backend::{Change, ProcessFilter, Transaction, Trigger};
+use crate::clock::{ClockExt as _, between, later};
+use crate::error::{Error, ErrorKind, Result};
+use crate::model::{Hold, Process, ProcessId, Schedule, ScheduleId, ScheduleState, Specification};
+use crate::page::PageRequest;
+
+/// One call of the scheduler: the token under which it holds records, and its patience.
+#[derive(Debug)]
+pub(super) struct Call {
+    token: Uuid,
+    deadline: Timestamp,
+    pauses: u32,
+    /// How many commits have failed without saying whether they happened.
+    doubts: u32,
+}
+
+/// So often a call looks for itself whether a commit happened, before it leaves that to its caller.
+const MAX_DOUBTS: u32 = 3;
+
+/// What a call wants to happen to one schedule, together with a change of a process.
+#[derive(Debug)]
+pub(super) struct Wish<'a> {
+    pub(super) intent: Intent,
+    pub(super) schedule_id: &'a ScheduleId,
+    pub(super) specification: &'a Specification,
+    /// The process that joins or leaves.
+    pub(super) process: Change<Arc<Process>>,
+}
+
+/// Where a call stands after one round.
+#[allow(clippy::large_enum_variant, reason = "there is one at a time, on its way from one function to the next")]
+#[derive(Debug)]
+pub(super) enum Round {
+    /// Somebody was in the way, or was faster: read again.
+    Again,
+    /// The transaction holds; this is left to be done.
+    Written { held: Option<Schedule>, then: Then },
+}
+
+impl Call {
+    /// Whether a commit of this call has failed without saying whether it happened.
+    pub(super) fn is_in_doubt(&self) -> bool {
+        self.doubts > 0
+    }
+}
+
+impl Scheduler {
+    pub(super) fn begin(&self) -> Call {
+        Call {
+            token: self.chance.uuid(),
+            deadline: later(self.clock.now(), self.config.patience),
+            pauses: 0,
+            doubts: 0,
+        }
+    }
+
+    pub(super) fn hold(&self, call: &Call) -> Hold {
+        Hold { owner: call.token.to_string(), until: later(self.clock.now(), self.config.lease) }
+    }
+
+    pub(super) fn asker(&self, call: &Call, counted: Option<u64>) -> Asker {
+        Asker { hold: self.hold(call), now: self.clock.now(), counted }
+    }
+
+    /// Waits a moment before looking again, at most until `until`.
+    pub(super) async fn pause(&self, call: &mut Call, until: Option<Timestamp>) -> Result<()> {
+        let now = self.clock.now();
+        if now >= call.deadline {
+            return Err(Error::new(
+                ErrorKind::Busy,
+                "other calls have been holding the schedule for too long; try again",
+            )
+            .with_retry_after(self.config.lease));
+        }
+        call.pauses += 1;
+        let delay = self.config.polling.delay(call.pauses, call.token.as_u128());
+        let left = until.map_or(Duration::MAX, |until| between(now, until));
+        self.clock.sleep(delay.min(left)).await;
+        Ok(())
+    }
+
+    /// One round: reads the record, plans, and writes on condition of what was read.
+    pub(super) async fn round(&self, call: &mut Call, wish: &Wish<'_>) -> Result<Round> {
+        let found = self.store.schedule(wish.schedule_id).await?;
+        let leaving = wish.process.before.as_ref().map(|process| &process.id);
+        let counted = self.count_if_needed(wish.schedule_id, found.as_ref(), wish.intent, leaving).await?;
+        let asker = self.asker(call, counted);
+        match plan(found.as_ref(), wish.intent, wish.specification, &asker) {
+            Plan::Wait { until } => {
+                self.pause(call, Some(until)).await?;
+                Ok(Round::Again)
+            }
+            Plan::Write { after, then } => {
+                let mut transaction = Transaction::new();
+                if wish.process.before != wish.process.after {
+                    transaction.processes.push(wish.process.clone());
+                }
+                if after.is_some() {
+                    transaction = transaction.with_schedule(found, after.clone());
+                }
+                if self.commit(call, &transaction).await? {
+                    Ok(Round::Written { held: after, then })
+                } else {
+                    Ok(Round::Again)
+                }
+            }
+        }
+    }
+
+    /// Commits, and says whether that happened. If not, or if nobody knows, pauses: the caller reads again and sees.
+    pub(super) async fn commit(&self, call: &mut Call, transaction: &Transaction) -> Result<bool> {
+        if transaction.processes.is_empty() && transaction.schedules.is_empty() {
+            return Ok(true);
+        }
+        match self.store.commit(transaction).await {
+            Ok(()) => Ok(true),
+            Err(error) if error.kind() == ErrorKind::Lost => {
+                self.pause(call, None).await?;
+                Ok(false)
+            }
+            Err(error) if error.is_retryable() && call.doubts < MAX_DOUBTS => {
+                call.doubts += 1;
+                self.pause(call, None).await?;
+                Ok(false)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Goes on with what this call holds of a schedule, if anything.
+    pub(super) async fn resume(&self, call: &mut Call, id: &ScheduleId) -> Result<()> {
+        let Some(record) = self.store.schedule(id).await?.filter(|record| is_mine(call, record)) else {
+            return Ok(());
+        };
+        let then = match record.state {
+            ScheduleState::Retiring(_) => Then::DeleteTrigger,
+            ScheduleState::Creating(_) => Then::CreateTrigger,
+            ScheduleState::Active => Then::Nothing,
+        };
+        self.carry_out(call, Some(record), then).await?;
+        Ok(())
+    }
+
+    /// Does what a round has left to be done. False if the record was taken over meanwhile.
+    pub(super) async fn carry_out(&self, call: &mut Call, held: Option<Schedule>, then: Then) -> Result<bool> {
+        match (then, held) {
+            (Then::CreateTrigger, Some(held)) => {
+                let arn = self.create_trigger(&held).await?;
+                self.finish(call, &held.id, |record| {
+                    Some(Schedule { state: ScheduleState::Active, trigger_arn: Some(arn.clone()), ..record })
+                })
+                .await
+            }
+            (Then::DeleteTrigger, Some(held)) => {
+                let key = Trigger::new(held.id.clone(), held.specification.clone()).key();
+                self.limited("delete the trigger", self.schedules.delete(&key)).await?;
+                self.finish(call, &held.id, |_| None).await
+            }
+            _ => Ok(true),
+        }
+    }
+
+    pub(super) async fn create_trigger(&self, held: &Schedule) -> Result<String> {
+        let trigger = Trigger::new(held.id.clone(), held.specification.clone())
+            .with_anchor(held.created_at.timestamp())
+            .with_description(held.description.clone());
+        self.limited("create the trigger", self.schedules.create(&trigger)).await
+    }
+
+    /// A call of the schedule backend, given up before the hold under which it is made can end.
+    async fn limited<T: Send>(
+        &self,
+        operation: &'static str,
+        future: impl Future<Output = Result<T>> + Send,
+    ) -> Result<T> {
+        self.clock
+            .within(self.config.call_limit, future)
+            .await
+            .unwrap_or_else(|| Err(Error::new(ErrorKind::Timeout, "no answer within the time allowed")))
+            .map_err(|error| error.during(operation))
+    }
+
+    /// Ends my hold with another record, or none. False if it is no longer mine.
+    async fn finish(
+        &self,
+        call: &mut Call,
+        id: &ScheduleId,
+        ended: impl Fn(Schedule) -> Option<Schedule>,
+    ) -> Result<bool> {
+        loop {
+            let record = self.store.schedule(id).await?;
+            match record {
+                Some(record) if is_mine(call, &record) => {
+                    let transaction = Transaction::new().with_schedule(Some(record.clone()), ended(record));
+                    if self.commit(call, &transaction).await? {
+                        return Ok(true);
+                    }
+                }
+                _ => return Ok(false),
+            }
+        }
+    }
+
+    /// How many processes the rows show, where the record does not say, or where its trigger would be deleted on its word.
+    pub(super) async fn count_if_needed(
+        &self,
+        id: &ScheduleId,
+        found: Option<&Schedule>,
+        intent: Intent,
+        leaving: Option<&ProcessId>,
+    ) -> Result<Option<u64>> {
+        match (found, intent) {
+            (None, Intent::Join | Intent::Leave | Intent::Prepare) => Ok(None),
+            (None, Intent::Keep) => self.count_rows(id).await.map(Some),
+            (Some(found), _) if found.process_count.is_none() => self.count_rows(id).await.map(Some),
+            (Some(found), Intent::Leave) if found.process_count <= Some(1) => {
+                let others = self.has_others(id, leaving).await?;
+                Ok(Some(if others { 2 } else { 1 }))
+            }
+            _ => Ok(None),
+        }
+    }
+
+    pub(super) async fn count_rows(&self, id: &ScheduleId) -> Result<u64> {
+        let filter = ProcessFilter::of_schedule(id.clone());
+        let mut page = PageRequest::first(PageRequest::MAX_LIMIT);
+        let mut count = 0;
+        loop {
+            let processes = self.store.list_processes(&filter, &page).await?;
+            count += processes.items.len() as u64;
+            match processes.next {
+                Some(cursor) => page = page.with_cursor(cursor),
+                None => return Ok(count),
+            }
+        }
+    }
+
+    /// Whether a process other than `leaving` belongs to the schedule. A listing may lag: each one is looked up.
+    async fn has_others(&self, id: &ScheduleId, leaving: Option<&ProcessId>) -> Result<bool> {
+        let filter = ProcessFilter::of_schedule(id.clone());
+        let mut page = PageRequest::first(10);
+        loop {
+            let processes = self.store.list_processes(&filter, &page).await?;
+            for listed in processes.items.iter().filter(|process| Some(&process.id) != leaving) {
+                let stored = self.store.process(&listed.id).await?;
+                if stored.is_some_and(|stored| stored.schedule_id == *id) {
+                    return Ok(true);
+                }
+            }
+            match processes.next {
+                Some(cursor) => page = page.with_cursor(cursor),
+                None => return Ok(false),
+            }
+        }
+    }
+}
+
+pub(super) fn is_mine(call: &Call, record: &Schedule) -> bool {
+    record.state.hold().is_some_and(|hold| hold.owner == call.token.to_string())
+}

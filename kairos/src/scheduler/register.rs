@@ -1,0 +1,190 @@
+//! Registering and unregistering.
+
+use std::sync::Arc;
+
+use super::Scheduler;
+use super::plan::{Intent, Plan, Then, plan};
+use super::protocol::{Call, Round, Wish};
+use crate::backend::{Change, Transaction};
+use crate::error::{Error, ErrorKind, Fault, Result};
+use crate::model::{Process, ProcessId, Registration, ScheduleId, ScheduleState, Specification};
+
+/// The answer to a registration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Registered {
+    /// The process as it is stored.
+    pub process: Arc<Process>,
+    /// Whether this call stored it; false if it was there already, with the same definition.
+    pub created: bool,
+}
+
+impl Scheduler {
+    /// Registers a process. Once this answers `Ok`, it is dispatched at every occurrence, until it is unregistered or disabled.
+    ///
+    /// Registering the same again is the same, and repairs the trigger if an earlier call left it undone.
+    ///
+    /// # Errors
+    /// - [`Invalid`](ErrorKind::Invalid): the registration has faults, all of which are named by field.
+    /// - [`Conflict`](ErrorKind::Conflict): the name is taken by another definition; the fields that differ are named.
+    /// - [`Busy`](ErrorKind::Busy): other calls held the schedule for too long.
+    /// - Whatever the backends answer. The process is then not registered, as far as that could be undone;
+    ///   [`reconcile`](Self::reconcile) does the rest.
+    pub async fn register(&self, registration: &Registration) -> Result<Registered> {
+        let id = ProcessId::of(&registration.name);
+        self.register_checked(registration).await.map_err(|error| error.during("register").about(id))
+    }
+
+    async fn register_checked(&self, registration: &Registration) -> Result<Registered> {
+        self.config.policy.check(registration)?;
+        let specification = registration.specification();
+        let wanted = Arc::new(registration.clone().into_process(self.clock.now().into()));
+        let mut call = self.begin();
+        let mut created = false;
+        loop {
+            let stored = self.store.process(&wanted.id).await?;
+            let (intent, process) = match stored {
+                // It was registered, and another call has unregistered it since.
+                None if created => return Ok(Registered { process: wanted, created }),
+                None => (Intent::Join, Change { before: None, after: Some(wanted.clone()) }),
+                Some(stored) => {
+                    // Stored by this very call, whose answer was lost.
+                    created |= call.is_in_doubt() && stored == wanted;
+                    let differing = differences(&stored, registration);
+                    if !differing.is_empty() {
+                        return Err(conflict(differing));
+                    }
+                    (Intent::Keep, Change { before: Some(stored.clone()), after: Some(stored) })
+                }
+            };
+            let wish = Wish { intent, schedule_id: &wanted.schedule_id, specification: &specification, process };
+            let Round::Written { held, then } = self.round(&mut call, &wish).await? else {
+                continue;
+            };
+            created |= intent == Intent::Join;
+            let settled = match self.carry_out(&mut call, held, then).await {
+                Err(error) if created => {
+                    self.withdraw(&mut call, &wanted, &specification).await;
+                    return Err(error);
+                }
+                settled => settled?,
+            };
+            if settled {
+                let process = wish.process.after.unwrap_or(wanted);
+                return Ok(Registered { process, created });
+            }
+        }
+    }
+
+    /// Takes back a registration whose trigger could not be created, as far as possible: what remains, reconciling finds.
+    async fn withdraw(&self, call: &mut Call, process: &Arc<Process>, specification: &Specification) {
+        let withdrawn = async {
+            let found = self.store.schedule(&process.schedule_id).await?;
+            let asker = self.asker(call, None);
+            let Plan::Write { after, mut then } = plan(found.as_ref(), Intent::Leave, specification, &asker) else {
+                return Ok(());
+            };
+            // The trigger cannot be created now: whoever comes next may try for the processes that are left.
+            let after = after.map(|mut after| {
+                if let ScheduleState::Creating(hold) = &mut after.state {
+                    hold.until = asker.now;
+                    then = Then::Nothing;
+                }
+                after
+            });
+            let transaction =
+                Transaction::new().with_process(Some(process.clone()), None).with_schedule(found, after.clone());
+            if self.commit(call, &transaction).await? {
+                self.carry_out(call, after, then).await?;
+            }
+            Ok::<(), Error>(())
+        };
+        if let Err(error) = withdrawn.await {
+            tracing::warn!(process = %process.id, %error, "a failed registration could not be taken back; reconcile will");
+        }
+    }
+
+    /// Unregisters a process, and says whether there was one. Once this answers `Ok`, no later occurrence dispatches it.
+    ///
+    /// The last process of a schedule takes the trigger and the record with it.
+    ///
+    /// # Errors
+    /// [`Busy`](ErrorKind::Busy) if other calls held the schedule for too long; whatever the backends answer.
+    /// If the process is gone but its trigger could not be deleted, this is an error too, and [`reconcile`](Self::reconcile) deletes it.
+    pub async fn unregister(&self, id: &ProcessId) -> Result<bool> {
+        self.unregister_stored(id).await.map_err(|error| error.during("unregister").about(id))
+    }
+
+    async fn unregister_stored(&self, id: &ProcessId) -> Result<bool> {
+        let mut call = self.begin();
+        let mut tried: Option<ScheduleId> = None;
+        loop {
+            let Some(stored) = self.store.process(id).await? else {
+                // Deleted by this very call, whose answer was lost: the trigger has yet to follow.
+                if let Some(left) = &tried {
+                    self.resume(&mut call, left).await?;
+                }
+                return Ok(tried.is_some());
+            };
+            tried = Some(stored.schedule_id.clone());
+            let specification = Specification::new("");
+            let wish = Wish {
+                intent: Intent::Leave,
+                schedule_id: &stored.schedule_id,
+                specification: &specification,
+                process: Change { before: Some(stored.clone()), after: None },
+            };
+            if let Round::Written { held, then } = self.round(&mut call, &wish).await? {
+                // Taken over or not: the process is gone, and whoever holds the record sees to the trigger.
+                self.carry_out(&mut call, held, then).await?;
+                return Ok(true);
+            }
+        }
+    }
+}
+
+fn conflict(differing: Vec<Fault>) -> Error {
+    Error::new(ErrorKind::Conflict, "the name is taken by another definition").with_faults(differing)
+}
+
+/// The fields in which a registration differs from what is stored under its name.
+fn differences(stored: &Process, asked: &Registration) -> Vec<Fault> {
+    fn field<T: PartialEq + std::fmt::Debug>(name: &'static str, stored: &T, asked: &T, differing: &mut Vec<Fault>) {
+        if stored != asked {
+            differing.push(Fault::new(name, format!("is {stored:?}, asked for is {asked:?}")));
+        }
+    }
+    let mut differing = Vec::new();
+    let specification = asked.specification();
+    if !has_expression(stored, &specification) {
+        differing.push(Fault::new("cron", "is another expression"));
+    }
+    field("arnRol", &stored.role, &asked.role, &mut differing);
+    field("arnProceso", &stored.target, &asked.target, &mut differing);
+    if stored.parameters != asked.parameters {
+        // Not shown: parameters are often secret, and may be large.
+        differing.push(Fault::new("parametros", "is another text"));
+    }
+    field("habilitado", &stored.enabled, &asked.enabled, &mut differing);
+    field("zonaHoraria", &stored.time_zone, &specification.time_zone, &mut differing);
+    field("inicio", &stored.start, &asked.start, &mut differing);
+    field("fin", &stored.end, &asked.end, &mut differing);
+    field("ventanaMinutos", &stored.window_minutes, &asked.window_minutes, &mut differing);
+    field("grupo", &stored.group, &asked.group, &mut differing);
+    field("etiquetas", &stored.tags, &asked.tags, &mut differing);
+    field("descripcion", &stored.description, &asked.description, &mut differing);
+    field("maximoIntentos", &stored.max_attempts, &asked.max_attempts, &mut differing);
+    field("edadMaximaSegundos", &stored.max_age_seconds, &asked.max_age_seconds, &mut differing);
+    differing
+}
+
+/// Whether a stored process has this expression. The row does not hold it, but its schedule's id depends on it.
+fn has_expression(stored: &Process, specification: &Specification) -> bool {
+    let mut as_stored = specification.clone();
+    as_stored.time_zone.clone_from(&stored.time_zone);
+    as_stored.start = stored.start;
+    as_stored.end = stored.end;
+    as_stored.window_minutes = stored.window_minutes;
+    as_stored.group.clone_from(&stored.group);
+    as_stored.schedule_id() == stored.schedule_id
+}

@@ -1,0 +1,191 @@
+//! Dispatching: every enabled process of the occurrence is on the queue, or the answer is an error.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use async_trait::async_trait;
+use kairos::backend::*;
+use kairos::clock::Clock as _;
+use kairos::dispatcher::{DispatchRequest, Dispatcher, DispatcherConfig};
+use kairos::{Error, ErrorKind, ExecutionId, Origin, ProcessId, Result, ScheduleId, Specification, TriggerInput};
+
+use crate::support::*;
+
+const DAILY: &str = "cron(0 9 * * ? *)";
+const NOON: &str = "2026-01-01T12:00:00Z";
+
+fn daily() -> ScheduleId {
+    Specification::new(DAILY).schedule_id()
+}
+
+async fn with_processes(count: usize) -> World {
+    let world = World::new();
+    let scheduler = world.scheduler();
+    for index in 0..count {
+        scheduler.register(&registration(&format!("p{index}"), DAILY)).await.unwrap();
+    }
+    world
+}
+
+fn dispatcher(world: &World, queue: Arc<dyn Queue>, page_size: usize) -> Dispatcher {
+    let mut config = DispatcherConfig::default();
+    config.page_size = page_size;
+    Dispatcher::with_config(world.store.clone(), queue, world.shared_clock(), config)
+}
+
+async fn queued(world: &World) -> Vec<kairos::WorkItem> {
+    let deliveries = world.receive_all().await;
+    deliveries.iter().map(|d| d.body.work(&d.message_id, d.sent_at).unwrap()).collect()
+}
+
+#[tokio::test]
+async fn every_enabled_process_is_queued_once_whatever_the_pages() {
+    for page_size in [1, 3, 7, 100] {
+        let world = with_processes(7).await;
+        world.scheduler().register(&registration("otra", "rate(1 day)")).await.unwrap();
+        world.scheduler().disable(&ProcessId::of("p3")).await.unwrap();
+        let request = DispatchRequest::new(daily(), at(NOON));
+        let dispatched = dispatcher(&world, world.queue.clone(), page_size).dispatch(&request).await.unwrap();
+        assert_eq!((dispatched.queued, dispatched.next), (6, None));
+        let works = queued(&world).await;
+        let names: BTreeSet<_> = works.iter().map(|work| work.process.name.as_str()).collect();
+        assert_eq!(names, BTreeSet::from(["p0", "p1", "p2", "p4", "p5", "p6"]));
+        for work in &works {
+            assert_eq!((work.scheduled_time, work.origin), (at(NOON), Origin::Schedule));
+            assert_eq!(work.execution_id, ExecutionId::of_occurrence(&work.process.id, at(NOON)));
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_input_of_an_older_trigger_means_now() {
+    let world = with_processes(1).await;
+    let input = TriggerInput::from_json(&format!(r#"{{"IdCalendarizacion":"{}"}}"#, daily())).unwrap();
+    let request = DispatchRequest::of_trigger(input, world.clock.now());
+    dispatcher(&world, world.queue.clone(), 10).dispatch(&request).await.unwrap();
+    assert_eq!(queued(&world).await[0].scheduled_time, world.clock.now());
+}
+
+#[tokio::test]
+async fn when_time_runs_out_a_cursor_is_handed_over_and_nothing_is_lost_or_doubled() {
+    let world = with_processes(10).await;
+    let dispatcher = dispatcher(&world, world.queue.clone(), 3);
+    let mut request = DispatchRequest::new(daily(), at(NOON)).with_deadline(world.clock.now());
+    let mut rounds = 0;
+    loop {
+        rounds += 1;
+        let dispatched = dispatcher.dispatch(&request).await.unwrap();
+        assert_eq!(dispatched.pages, 1);
+        let Some(cursor) = dispatched.next else { break };
+        // Over the wire, as a dispatcher goes on by itself.
+        let text = serde_json::to_string(&request.continuation(cursor)).unwrap();
+        let input = TriggerInput::from_json(&text).unwrap();
+        request = DispatchRequest::of_trigger(input, world.clock.now()).with_deadline(world.clock.now());
+    }
+    assert_eq!(rounds, 4);
+    let ids: Vec<_> = queued(&world).await.iter().map(|work| work.execution_id).collect();
+    assert_eq!((ids.len(), ids.iter().collect::<BTreeSet<_>>().len()), (10, 10));
+}
+
+#[tokio::test]
+async fn a_fault_of_any_call_is_retried() {
+    for index in 0..8 {
+        for what in [What::Fail(ErrorKind::Throttled), What::LoseAnswer] {
+            let world = with_processes(10).await;
+            let faults = Faults::at(index, what);
+            let store = Arc::new(Faulty { inner: world.store.clone(), faults: faults.clone() });
+            let queue = Arc::new(Faulty { inner: world.queue.clone(), faults: faults.clone() });
+            let mut config = DispatcherConfig::default();
+            config.page_size = 3;
+            let dispatcher = Dispatcher::with_config(store, queue, world.shared_clock(), config);
+            let request = DispatchRequest::new(daily(), at(NOON));
+            let dispatched = drive(&world.clock, dispatcher.dispatch(&request)).await.unwrap();
+            assert!(faults.happened());
+            assert_eq!(dispatched.queued, 10);
+            let works = queued(&world).await;
+            let ids: BTreeSet<_> = works.iter().map(|work| work.execution_id).collect();
+            // A lost answer may double messages, never executions.
+            assert_eq!(ids.len(), 10, "{what:?} at {index}");
+        }
+    }
+}
+
+/// Refuses single messages: by name for good, and each one as often as asked for in passing.
+#[derive(Debug)]
+struct Picky {
+    inner: Arc<kairos_memory::MemoryQueue>,
+    never: &'static str,
+    passing: Mutex<u32>,
+    largest: AtomicUsize,
+}
+
+#[async_trait]
+impl Queue for Picky {
+    async fn send(&self, batch: &[Message]) -> Result<Vec<Result<()>>> {
+        self.largest.fetch_max(batch.len(), Ordering::Relaxed);
+        let mut answers = Vec::new();
+        for message in batch {
+            let name = message.body.work("m", at(NOON)).unwrap().process.name.clone();
+            let refused = {
+                let mut passing = self.passing.lock().unwrap();
+                let refused = *passing > 0;
+                *passing = passing.saturating_sub(1);
+                refused
+            };
+            answers.push(if name == self.never {
+                Err(Error::new(ErrorKind::Invalid, "this one never"))
+            } else if refused {
+                Err(Error::new(ErrorKind::Throttled, "not now"))
+            } else {
+                self.inner.send(std::slice::from_ref(message)).await?.remove(0)
+            });
+        }
+        Ok(answers)
+    }
+
+    fn limits(&self) -> QueueLimits {
+        QueueLimits::new(4)
+    }
+}
+
+fn picky(world: &World, never: &'static str, passing: u32) -> Arc<Picky> {
+    let passing = Mutex::new(passing);
+    Arc::new(Picky { inner: world.queue.clone(), never, passing, largest: AtomicUsize::new(0) })
+}
+
+#[tokio::test]
+async fn single_messages_that_fail_are_sent_again_alone() {
+    let world = with_processes(10).await;
+    let queue = picky(&world, "", 7);
+    let dispatcher = dispatcher(&world, queue.clone(), 100);
+    let request = DispatchRequest::new(daily(), at(NOON));
+    let dispatched = drive(&world.clock, dispatcher.dispatch(&request)).await.unwrap();
+    assert_eq!(dispatched.queued, 10);
+    assert!(dispatched.retries > 0);
+    assert_eq!(queued(&world).await.len(), 10, "what was sent is not sent again");
+    assert_eq!(queue.largest.load(Ordering::Relaxed), 4);
+}
+
+#[tokio::test]
+async fn a_message_that_no_queue_would_take_is_an_error_and_keeps_no_other_back() {
+    let world = with_processes(10).await;
+    let dispatcher = dispatcher(&world, picky(&world, "p4", 0), 3);
+    let request = DispatchRequest::new(daily(), at(NOON));
+    let error = drive(&world.clock, dispatcher.dispatch(&request)).await.unwrap_err();
+    assert!(error.is_retryable(), "the trigger's own retries and dead letters take over");
+    let expected = format!("dispatch {}: 1 of 10 messages could not be queued", daily());
+    assert_eq!(error.to_string(), expected);
+    assert_eq!(queued(&world).await.len(), 9);
+}
+
+#[tokio::test]
+async fn a_queue_that_is_down_ends_the_dispatch_soon() {
+    let world = with_processes(20).await;
+    let dispatcher = dispatcher(&world, picky(&world, "", u32::MAX), 2);
+    let request = DispatchRequest::new(daily(), at(NOON));
+    let error = drive(&world.clock, dispatcher.dispatch(&request)).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Throttled);
+    assert!(error.to_string().contains("2 of 2 messages"), "{error}");
+}
