@@ -1,0 +1,33 @@
+//! What Kairos costs: each command runs one comparison, both sides in the same run, and prints a table.
+//!
+//! Times depend on the machine; ratios, bytes and allocations hardly do. Run with
+//! `cargo run --release -p kairos-benches -- schedules`.
+
+mod measure;
+mod schedules;
+mod table;
+
+use std::process::ExitCode;
+
+#[global_allocator]
+static ALLOCATOR: &stats_alloc::StatsAlloc<std::alloc::System> = &stats_alloc::INSTRUMENTED_SYSTEM;
+
+const USAGE: &str = "usage: kairos-benches COMMAND [COUNT]
+
+commands:
+  schedules  register, fire and delete COUNT triggers in memory (1000000), beside a bare heap of the same timers";
+
+fn main() -> ExitCode {
+    let mut arguments = std::env::args().skip(1);
+    let command = arguments.next();
+    let count = arguments.next().map(|count| count.parse::<u32>());
+    match (command.as_deref(), count) {
+        (Some("schedules"), None) => schedules::run(1_000_000),
+        (Some("schedules"), Some(Ok(count))) if count >= 1_000 => schedules::run(count),
+        _ => {
+            eprintln!("{USAGE}");
+            return ExitCode::FAILURE;
+        }
+    }
+    ExitCode::SUCCESS
+}
