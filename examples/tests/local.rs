@@ -126,7 +126,7 @@ fn next_describes_and_points() {
     assert!(shown.starts_with("cron(0 9 ? * MON-FRI *): at 09:00"), "{shown}");
     assert!(shown.contains("2026-01-01T12:00:00Z") && shown.contains("2026-01-02T12:00:00Z"), "{shown}");
     let never = text(&run(&["next", "at(2020-01-01T00:00:00)"]).stdout);
-    assert!(never.ends_with("It never fires again.\n"), "{never}");
+    assert!(never.lines().nth(1).unwrap().contains("never"), "{never}");
     let told = text(&run(&["next", "cron(71 8 1 * ? *)"]).stderr);
     assert!(told.ends_with("cron(71 8 1 * ? *)\n       ^\n"), "{told}");
 }

@@ -297,7 +297,7 @@ impl EmbeddedBuilder {
         let chance = Arc::new(chance);
         let store = Arc::new(MemoryStore::new());
         let schedules = Arc::new(MemorySchedules::new(clock.clone()));
-        let queue = Arc::new(MemoryQueue::new(clock.clone()));
+        let queue = Arc::new(MemoryQueue::new(clock.clone()).with_chance(&chance));
         let history = Arc::new(MemoryHistory::new().with_retention(self.retention));
         let targets = Arc::new(MemoryInvoker::new(clock.clone()).with_recording(self.recording));
         let invoker: Arc<dyn Invoker> = Arc::new(self.tasks.with_others(targets.clone()));

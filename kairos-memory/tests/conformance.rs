@@ -12,7 +12,6 @@ use std::time::Duration;
 
 use harness::{Targets, Timed, clock};
 use kairos::backend::{Invoker, QueueLimits};
-use kairos::clock::SystemClock;
 use kairos::conformance::{self, Report};
 use kairos::{Tasks, limits};
 use kairos_memory::{MemoryHistory, MemoryInvoker, MemoryQueue, MemoryStore};
@@ -83,20 +82,4 @@ async fn tasks_before_other_targets_conform() {
         Arc::new(Tasks::new().with("saludo", |_| async { Ok(()) }).with_others(memory.clone()));
     let targets = Targets::new(memory).behind(tasks);
     assert_not_applicable(&conformance::invoker(&targets).await, &["a_kind_that_is_not_covered_is_unsupported"]);
-}
-
-/// What other backends do: everything over real time.
-#[tokio::test]
-#[ignore = "waits for real timeouts, some minutes in all"]
-async fn everything_conforms_in_real_time() {
-    let queue = MemoryQueue::new(Arc::new(SystemClock)).with_visibility_timeout(Duration::from_secs(2));
-    let history = MemoryHistory::new();
-    let timed = Timed::new(SystemClock);
-    let (queue, history, schedules) = tokio::join!(
-        conformance::queue(&queue, &queue, &SystemClock),
-        conformance::history(&history, &SystemClock),
-        conformance::schedules(&timed),
-    );
-    println!("{queue}\n{history}\n{schedules}");
-    assert_eq!(schedules.not_applicable.len(), 9, "{schedules}");
 }

@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, Write};
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use comfy_table::{Table, presets};
 use jiff::Timestamp;
 use kairos::expression::Language;
@@ -27,9 +27,21 @@ pub struct Arguments {
     /// How many.
     #[arg(short = 'n', value_name = "COUNT", default_value_t = 10)]
     count: usize,
+    /// The language of the description.
+    #[arg(long, value_enum, default_value_t = Lang::En)]
+    lang: Lang,
     /// Answers one JSON request per line of standard input.
     #[arg(long, conflicts_with = "expression")]
     jsonl: bool,
+}
+
+/// A language by its ISO 639-1 code.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Lang {
+    /// English.
+    En,
+    /// Spanish.
+    Es,
 }
 
 /// More fires than this are not given at once.
@@ -48,14 +60,16 @@ pub fn main(arguments: &Arguments) -> Result<()> {
     let expression = Expression::parse(text).map_err(|error| pointed_at(text, error.at(), &error.to_string()))?;
     let from = instant_or_now(arguments.from);
     let timetable = Timetable::new(expression, zone::get(&arguments.tz)?).with_anchor(from);
-    writeln!(output, "{expression}: {}", expression.describe(Language::English))?;
+    let language = match arguments.lang {
+        Lang::En => Language::English,
+        Lang::Es => Language::Spanish,
+    };
+    writeln!(output, "{expression}: {}", expression.describe(language))?;
     let fires = timetable.upcoming(from, arguments.count.min(MOST));
-    if fires.len() < arguments.count {
-        let never = if fires.is_empty() { "It never fires again." } else { "It never fires again after these." };
-        print_fires(&mut output, &fires)?;
-        writeln!(output, "{never}")?;
-    } else {
-        print_fires(&mut output, &fires)?;
+    print_fires(&mut output, &fires)?;
+    let last = fires.last().map_or(from, |fire| fire.at);
+    if let Some(why) = timetable.why_never(last).filter(|_| fires.len() < arguments.count) {
+        writeln!(output, "{why}")?;
     }
     Ok(())
 }

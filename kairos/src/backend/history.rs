@@ -16,6 +16,9 @@ use crate::page::{Page, PageRequest};
 /// - A claim is granted for an execution that is unknown, that [failed](ExecutionState::Failed), or whose claim has ended; for a
 ///   [dead](ExecutionState::Dead) one only if [`Claim::redriven`] is set, and then its attempts count from 1 again.
 /// - [`record`](History::record) and [`renew`](History::renew) change only what their owner still holds.
+/// - Whether a claim has ended is told by [`Claim::now`], not by a clock of the backend. One that has ended and that nobody took over is
+///   still its owner's to record.
+/// - [`get`](History::get) sees every claim and outcome that was answered before. Listings may lag.
 /// - What is recorded stays for the backend's retention, which must be longer than any message can be delivered late.
 ///
 /// # Idempotency
@@ -23,7 +26,8 @@ use crate::page::{Page, PageRequest};
 /// A claim repeated by its own owner after an answer that was lost is granted again, as the same attempt.
 ///
 /// # Errors
-/// [`Lost`](crate::ErrorKind::Lost) where somebody else holds the execution by now, or it has finished;
+/// [`Lost`](crate::ErrorKind::Lost) from a renewal or a record wherever its owner does not hold the execution (any more): somebody else does, or
+/// its try has ended; for one that is unknown also [`NotFound`](crate::ErrorKind::NotFound);
 /// [`Malformed`](crate::ErrorKind::Malformed) for a cursor of another listing;
 /// [`Throttled`](crate::ErrorKind::Throttled), [`Timeout`](crate::ErrorKind::Timeout), [`Unavailable`](crate::ErrorKind::Unavailable),
 /// [`Denied`](crate::ErrorKind::Denied) as the service behind it says.

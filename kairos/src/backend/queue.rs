@@ -14,7 +14,7 @@ use crate::model::{Body, ExecutionId, Failure, ProcessId};
 ///
 /// # Contract
 /// - Every message that was answered with `Ok` is received at least once, unless it outlives the queue's retention.
-/// - There is one answer per message, in the order of the batch.
+/// - There is one answer per message, in the order of the batch. An empty batch is a success.
 ///
 /// # Idempotency
 /// A message sent again is another message. The execution id in its body makes that harmless.
@@ -40,7 +40,7 @@ pub trait Queue: fmt::Debug + Send + Sync + 'static {
 pub struct QueueLimits {
     /// Most messages in one batch, at least 1.
     pub batch_messages: usize,
-    /// Most bytes of all bodies of one batch as JSON; `None` if they do not matter.
+    /// Most bytes of all bodies of one batch as JSON, at least [`limits::MESSAGE`](crate::limits::MESSAGE); `None` if they do not matter.
     pub batch_bytes: Option<usize>,
     /// Longest delay of a message.
     pub delay: Duration,
@@ -106,7 +106,7 @@ pub trait Receiver: fmt::Debug + Send + Sync + 'static {
     /// Up to `max` messages; waits up to `wait` for the first.
     async fn receive(&self, max: usize, wait: Duration) -> Result<Vec<Delivery>>;
 
-    /// Takes messages off the queue for good. One answer per receipt, in order.
+    /// Takes messages off the queue for good: any number of them, one answer per receipt, in order.
     async fn acknowledge(&self, receipts: &[Receipt]) -> Result<Vec<Result<()>>>;
 
     /// Makes a message visible again after `delay` from now; zero is at once.
@@ -150,7 +150,7 @@ pub struct Delivery {
     pub receipt: Receipt,
     /// How often it has been received, from 1.
     pub receive_count: u32,
-    /// When it was sent.
+    /// When it was sent, the same at each delivery: a message of the older dispatcher is known by it.
     pub sent_at: Timestamp,
     /// Whether it comes back from the dead letters, because somebody wants it run once more.
     pub redriven: bool,

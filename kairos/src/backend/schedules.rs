@@ -15,13 +15,15 @@ use crate::page::{Page, PageRequest};
 /// - Once [`create`](ScheduleBackend::create) has been answered, every later occurrence fires at least once, and again while its delivery fails,
 ///   as far as the backend's own limits on retries go; after that it lies with the trigger's dead letters.
 /// - Once [`delete`](ScheduleBackend::delete) has been answered, no later occurrence fires.
+/// - Specifications are compared and given back as they were written: `0 9 * * ? *` and `cron(0 9 * * ? *)` are two.
+/// - Listings give every trigger that is there from the first page to the last once; they may lag.
 /// - A trigger bears its schedule's id as its name, within its group.
 ///
 /// # Idempotency
 /// Creating a trigger that exists with the same specification, and deleting one that is gone, are successes.
 ///
 /// # Errors
-/// [`Conflict`](crate::ErrorKind::Conflict) from a creation that finds a trigger of the same name with another specification;
+/// [`Conflict`](crate::ErrorKind::Conflict) from a creation that finds a trigger of the same name with another specification, naming the fields that differ;
 /// [`Invalid`](crate::ErrorKind::Invalid) for a specification that the backend refuses, by field;
 /// [`Malformed`](crate::ErrorKind::Malformed) for a cursor of another listing;
 /// [`Throttled`](crate::ErrorKind::Throttled), [`Timeout`](crate::ErrorKind::Timeout), [`Unavailable`](crate::ErrorKind::Unavailable),

@@ -22,7 +22,8 @@ use crate::page::{Page, PageRequest};
 /// Reads are. A commit repeated after an answer that was lost fails with [`Lost`](crate::ErrorKind::Lost), as what it expected is no longer there.
 ///
 /// # Errors
-/// [`Lost`](crate::ErrorKind::Lost) from a commit that found other rows than it expected;
+/// [`Lost`](crate::ErrorKind::Lost) from a commit that found other rows than it expected; any
+/// [retryable](crate::Error::is_retryable) kind from one that met another and cannot tell;
 /// [`Malformed`](crate::ErrorKind::Malformed) for a cursor of another listing or a row that cannot be read;
 /// [`Throttled`](crate::ErrorKind::Throttled), [`Timeout`](crate::ErrorKind::Timeout), [`Unavailable`](crate::ErrorKind::Unavailable),
 /// [`Denied`](crate::ErrorKind::Denied) as the service behind it says.
@@ -122,6 +123,8 @@ impl ProcessFilter {
 /// Changes that happen together or not at all.
 ///
 /// Each one says what the row is expected to be, as it was read, and what it becomes: nothing is overwritten unseen.
+/// A change that leaves its row as it is, is a mere condition. A transaction without changes is a success; one that names a row twice is
+/// [`Invalid`](crate::ErrorKind::Invalid).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Transaction {

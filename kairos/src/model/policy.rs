@@ -82,6 +82,7 @@ impl Policy {
         check_name(&registration.name, &mut faults);
         check_times(registration, &mut faults);
         check_labels(registration, &mut faults);
+        check_characters(registration, &mut faults);
         check_limits(registration, &mut faults);
         let target = Target::parse(&registration.target)
             .map_err(|error| faults.push(Fault::new("arnProceso", error.to_string())))
@@ -204,6 +205,21 @@ fn check_labels(registration: &Registration, faults: &mut Vec<Fault>) {
                     format!("'{key}': keys hold 1 to {longest_key} characters, values up to {longest_value}"),
                 ));
             }
+        }
+    }
+}
+
+/// Two code points are no characters, and JSON does not escape them: a queue refuses any message that holds one
+/// (SQS API, `SendMessage`, `MessageBody`).
+fn check_characters(registration: &Registration, faults: &mut Vec<Fault>) {
+    let tags = registration.tags.iter().flatten().flat_map(|(key, value)| [key, value]);
+    let texts = [("nombre", Some(&registration.name)), ("descripcion", registration.description.as_ref())]
+        .into_iter()
+        .chain([("parametros", registration.parameters.as_ref())])
+        .chain(tags.map(|text| ("etiquetas", Some(text))));
+    for (field, text) in texts {
+        if let Some(at) = text.and_then(|text| text.find(['\u{fffe}', '\u{ffff}'])) {
+            faults.push(Fault::new(field, "holds a code point that is no character").with_at(at));
         }
     }
 }
@@ -345,6 +361,10 @@ mod tests {
         refused(&lambda().with_max_age_seconds(59u64), "edadMaximaSegundos");
         refused(&lambda().with_group("a b"), "grupo");
         refused(&lambda().with_description("x".repeat(513)), "descripcion: is 513");
+        refused(
+            &lambda().with_parameters("\"\u{ffff}\""),
+            "parametros: holds a code point that is no character (at byte 1)",
+        );
         refused(&lambda().with_tags(BTreeMap::from([(String::new(), String::new())])), "etiquetas");
     }
 
