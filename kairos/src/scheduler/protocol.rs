@@ -1,5 +1,6 @@
 //! The shell of the registration protocol: reads, plans, writes on condition of what was read, and does what is left to do.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,6 +23,8 @@ pub(super) struct Call {
     pauses: u32,
     /// How many commits have failed without saying whether they happened.
     doubts: u32,
+    /// The schedules whose record it may hold.
+    pub(super) held: BTreeSet<ScheduleId>,
 }
 
 /// So often a call looks for itself whether a commit happened, before it leaves that to its caller.
@@ -59,9 +62,7 @@ impl Scheduler {
         Call {
             token: self.chance.uuid(),
             deadline: later(self.clock.now(), self.config.patience),
-            pauses: 0,
-            doubts: 0,
-        }
+            pauses: 0, doubts: 0, held: BTreeSet::new() }
     }
 
     pub(super) fn hold(&self, call: &Call) -> Hold {
@@ -102,8 +103,13 @@ impl Scheduler {
             }
             Plan::Write { after, then } => {
                 let mut transaction = Transaction::new();
-                if wish.process.before != wish.process.after {
+                // A process that stays as it is, is a condition of what is written for it.
+                let is_about_process = wish.process.before.is_some() || wish.process.after.is_some();
+                if is_about_process && (after.is_some() || wish.process.before != wish.process.after) {
                     transaction.processes.push(wish.process.clone());
+                }
+                if then != Then::Nothing {
+                    call.held.insert(wish.schedule_id.clone());
                 }
                 if after.is_some() {
                     transaction = transaction.with_schedule(found, after.clone());
@@ -137,37 +143,57 @@ impl Scheduler {
         }
     }
 
-    /// Goes on with what this call holds of a schedule, if anything.
-    pub(super) async fn resume(&self, call: &mut Call, id: &ScheduleId) -> Result<()> {
-        let Some(record) = self.store.schedule(id).await?.filter(|record| is_mine(call, record)) else {
-            return Ok(());
-        };
-        let then = match record.state {
-            ScheduleState::Retiring(_) => Then::DeleteTrigger,
-            ScheduleState::Creating(_) => Then::CreateTrigger,
-            ScheduleState::Active => Then::Nothing,
-        };
-        self.carry_out(call, Some(record), then).await?;
-        Ok(())
+    /// Ends a call: what it may still hold, because it failed, an answer was lost, or it went another way, it settles now.
+    pub(super) async fn end<T>(&self, mut call: Call, result: Result<T>) -> Result<T> {
+        for id in std::mem::take(&mut call.held) {
+            let settled = self.settle(&mut call, &id).await;
+            if let Err(error) = settled {
+                if result.is_ok() {
+                    return Err(error);
+                }
+                tracing::warn!(schedule = %id, %error, "what a failed call holds could not be settled; reconcile will");
+            }
+        }
+        result
+    }
+
+    /// Makes a schedule that this call holds what its count asks for.
+    async fn settle(&self, call: &mut Call, id: &ScheduleId) -> Result<()> {
+        loop {
+            let Some(record) = self.store.schedule(id).await?.filter(|record| is_mine(call, record)) else {
+                return Ok(());
+            };
+            let wish = Wish {
+                intent: Intent::Keep,
+                schedule_id: id,
+                specification: &record.specification,
+                process: Change { before: None, after: None },
+            };
+            if let Round::Written { held, then } = self.round(call, &wish).await? {
+                self.carry_out(call, held, then).await?;
+                return Ok(());
+            }
+        }
     }
 
     /// Does what a round has left to be done. False if the record was taken over meanwhile.
     pub(super) async fn carry_out(&self, call: &mut Call, held: Option<Schedule>, then: Then) -> Result<bool> {
-        match (then, held) {
-            (Then::CreateTrigger, Some(held)) => {
-                let arn = self.create_trigger(&held).await?;
-                self.finish(call, &held.id, |record| {
-                    Some(Schedule { state: ScheduleState::Active, trigger_arn: Some(arn.clone()), ..record })
-                })
-                .await
-            }
-            (Then::DeleteTrigger, Some(held)) => {
-                let key = Trigger::new(held.id.clone(), held.specification.clone()).key();
-                self.limited("delete the trigger", self.schedules.delete(&key)).await?;
-                self.finish(call, &held.id, |_| None).await
-            }
-            _ => Ok(true),
-        }
+        let Some(held) = held.filter(|_| then != Then::Nothing) else {
+            return Ok(true);
+        };
+        let is_settled = if then == Then::CreateTrigger {
+            let arn = self.create_trigger(&held).await?;
+            self.finish(call, &held.id, |record| {
+                Some(Schedule { state: ScheduleState::Active, trigger_arn: Some(arn.clone()), ..record })
+            })
+            .await?
+        } else {
+            let key = Trigger::new(held.id.clone(), held.specification.clone()).key();
+            self.limited("delete the trigger", self.schedules.delete(&key)).await?;
+            self.finish(call, &held.id, |_| None).await?
+        };
+        call.held.remove(&held.id);
+        Ok(is_settled)
     }
 
     pub(super) async fn create_trigger(&self, held: &Schedule) -> Result<String> {

@@ -7,7 +7,7 @@ use super::plan::{Intent, Plan, Then, plan};
 use super::protocol::{Call, Round, Wish};
 use crate::backend::{Change, Transaction};
 use crate::error::{Error, ErrorKind, Fault, Result};
-use crate::model::{Process, ProcessId, Registration, ScheduleId, ScheduleState, Specification};
+use crate::model::{Process, ProcessId, Registration, ScheduleState, Specification};
 
 /// The answer to a registration.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,15 +31,18 @@ impl Scheduler {
     /// - Whatever the backends answer. The process is then not registered, as far as that could be undone;
     ///   [`reconcile`](Self::reconcile) does the rest.
     pub async fn register(&self, registration: &Registration) -> Result<Registered> {
+        let mut call = self.begin();
+        let registered = match self.config.policy.check(registration) {
+            Ok(()) => self.register_checked(&mut call, registration).await,
+            Err(error) => Err(error),
+        };
         let id = ProcessId::of(&registration.name);
-        self.register_checked(registration).await.map_err(|error| error.during("register").about(id))
+        self.end(call, registered).await.map_err(|error| error.during("register").about(id))
     }
 
-    async fn register_checked(&self, registration: &Registration) -> Result<Registered> {
-        self.config.policy.check(registration)?;
+    async fn register_checked(&self, call: &mut Call, registration: &Registration) -> Result<Registered> {
         let specification = registration.specification();
         let wanted = Arc::new(registration.clone().into_process(self.clock.now().into()));
-        let mut call = self.begin();
         let mut created = false;
         loop {
             let stored = self.store.process(&wanted.id).await?;
@@ -58,13 +61,13 @@ impl Scheduler {
                 }
             };
             let wish = Wish { intent, schedule_id: &wanted.schedule_id, specification: &specification, process };
-            let Round::Written { held, then } = self.round(&mut call, &wish).await? else {
+            let Round::Written { held, then } = self.round(call, &wish).await? else {
                 continue;
             };
             created |= intent == Intent::Join;
-            let settled = match self.carry_out(&mut call, held, then).await {
+            let settled = match self.carry_out(call, held, then).await {
                 Err(error) if created => {
-                    self.withdraw(&mut call, &wanted, &specification).await;
+                    self.withdraw(call, &wanted, &specification).await;
                     return Err(error);
                 }
                 settled => settled?,
@@ -99,7 +102,9 @@ impl Scheduler {
             }
             Ok::<(), Error>(())
         };
-        if let Err(error) = withdrawn.await {
+        let withdrawn = withdrawn.await;
+        call.held.clear();
+        if let Err(error) = withdrawn {
             tracing::warn!(process = %process.id, %error, "a failed registration could not be taken back; reconcile will");
         }
     }
@@ -112,21 +117,17 @@ impl Scheduler {
     /// [`Busy`](ErrorKind::Busy) if other calls held the schedule for too long; whatever the backends answer.
     /// If the process is gone but its trigger could not be deleted, this is an error too, and [`reconcile`](Self::reconcile) deletes it.
     pub async fn unregister(&self, id: &ProcessId) -> Result<bool> {
-        self.unregister_stored(id).await.map_err(|error| error.during("unregister").about(id))
+        let mut call = self.begin();
+        let unregistered = self.unregister_stored(&mut call, id).await;
+        self.end(call, unregistered).await.map_err(|error| error.during("unregister").about(id))
     }
 
-    async fn unregister_stored(&self, id: &ProcessId) -> Result<bool> {
-        let mut call = self.begin();
-        let mut tried: Option<ScheduleId> = None;
+    async fn unregister_stored(&self, call: &mut Call, id: &ProcessId) -> Result<bool> {
         loop {
             let Some(stored) = self.store.process(id).await? else {
-                // Deleted by this very call, whose answer was lost: the trigger has yet to follow.
-                if let Some(left) = &tried {
-                    self.resume(&mut call, left).await?;
-                }
-                return Ok(tried.is_some());
+                // In doubt, this very call has deleted it, and its answer was lost.
+                return Ok(call.is_in_doubt());
             };
-            tried = Some(stored.schedule_id.clone());
             let specification = Specification::new("");
             let wish = Wish {
                 intent: Intent::Leave,
@@ -134,9 +135,9 @@ impl Scheduler {
                 specification: &specification,
                 process: Change { before: Some(stored.clone()), after: None },
             };
-            if let Round::Written { held, then } = self.round(&mut call, &wish).await? {
+            if let Round::Written { held, then } = self.round(call, &wish).await? {
                 // Taken over or not: the process is gone, and whoever holds the record sees to the trigger.
-                self.carry_out(&mut call, held, then).await?;
+                self.carry_out(call, held, then).await?;
                 return Ok(true);
             }
         }

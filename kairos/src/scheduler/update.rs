@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use super::Scheduler;
-use super::plan::{Intent, Plan, plan};
+use super::plan::{Intent, Plan, Then, plan};
 use super::protocol::Call;
 use crate::backend::Transaction;
 use crate::error::{Error, Fault, Result};
-use crate::model::{Changes, Process, ProcessId, Registration, Schedule, ScheduleId, ScheduleState, Specification};
+use crate::model::{Changes, Process, ProcessId, Registration, Schedule, ScheduleState, Specification};
 
 impl Scheduler {
     /// Replaces the definition of a process, moving it to another schedule where that changed.
@@ -78,7 +78,16 @@ impl Scheduler {
         definition: impl Fn(&Process, &str) -> Result<Registration>,
     ) -> Result<Arc<Process>> {
         let mut call = self.begin();
-        let mut moved_from: Option<ScheduleId> = None;
+        let replaced = self.replace_stored(&mut call, id, definition).await;
+        self.end(call, replaced).await
+    }
+
+    async fn replace_stored(
+        &self,
+        call: &mut Call,
+        id: &ProcessId,
+        definition: impl Fn(&Process, &str) -> Result<Registration>,
+    ) -> Result<Arc<Process>> {
         loop {
             let stored = self.process(id).await?;
             let source = self.store.schedule(&stored.schedule_id).await?;
@@ -89,20 +98,14 @@ impl Scheduler {
             let registration = definition(&stored, expression.as_deref().unwrap_or_default())?;
             self.check_update(id, &registration)?;
             let wanted = Arc::new(registration.clone().into_process(stored.created_at));
-            if wanted.schedule_id == stored.schedule_id {
+            let is_done = if wanted.schedule_id == stored.schedule_id {
                 let transaction = Transaction::new().with_process(Some(stored), Some(wanted.clone()));
-                if self.commit(&mut call, &transaction).await? {
-                    // A move whose answer was lost has yet to retire the schedule that it left.
-                    if let Some(left) = &moved_from {
-                        self.resume(&mut call, left).await?;
-                    }
-                    return Ok(wanted);
-                }
+                self.commit(call, &transaction).await?
             } else {
-                moved_from = Some(stored.schedule_id.clone());
-                if self.move_process(&mut call, &stored, &wanted, source, &registration.specification()).await? {
-                    return Ok(wanted);
-                }
+                self.move_process(call, &stored, &wanted, source, &registration.specification()).await?
+            };
+            if is_done {
+                return Ok(wanted);
             }
         }
     }
@@ -139,6 +142,9 @@ impl Scheduler {
             }
             Plan::Write { after, then } => (after, then),
         };
+        if then != Then::Nothing {
+            call.held.insert(stored.schedule_id.clone());
+        }
         let joined = target.joined();
         let mut transaction = Transaction::new()
             .with_process(Some(stored.clone()), Some(wanted.clone()))
@@ -149,6 +155,7 @@ impl Scheduler {
         if !self.commit(call, &transaction).await? {
             return Ok(false);
         }
+        call.held.remove(&wanted.schedule_id);
         // Taken over or not: the process has moved, and whoever holds the old record sees to its trigger.
         self.carry_out(call, left, then).await?;
         Ok(true)
@@ -169,6 +176,7 @@ impl Scheduler {
                 Ok(None)
             }
             Plan::Write { after: Some(held), .. } => {
+                call.held.insert(held.id.clone());
                 let transaction = Transaction::new().with_schedule(found, Some(held.clone()));
                 if !self.commit(call, &transaction).await? {
                     return Ok(None);
