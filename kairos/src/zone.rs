@@ -75,7 +75,7 @@ impl fmt::Display for ZoneError {
         write!(f, "time zone {:?} is not an IANA name", self.name)?;
         match self.suggestion.as_deref() {
             Some(name) if name.starts_with("Etc/GMT") => {
-                write!(f, "; use {name} (its sign is the other way round), or a place such as Europe/Madrid")
+                write!(f, "; use {name} (its sign is the other way round), or the name of a place")
             }
             Some(name) => write!(f, "; use {name}"),
             None => f.write_str("; use one such as America/Santiago or UTC"),
@@ -225,6 +225,19 @@ mod tests {
                 assert_eq!(get(suggestion).unwrap().iana_name(), Some(suggestion));
                 assert!(error.to_string().contains(suggestion));
             }
+        }
+    }
+
+    #[test]
+    fn an_offset_is_answered_without_a_place_that_has_another() {
+        for (name, known) in [("UTC-3", "Etc/GMT+3"), ("+03:00", "Etc/GMT-3")] {
+            assert_eq!(
+                get(name).unwrap_err().to_string(),
+                format!(
+                    "time zone {name:?} is not an IANA name; \
+                     use {known} (its sign is the other way round), or the name of a place"
+                )
+            );
         }
     }
 

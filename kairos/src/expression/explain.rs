@@ -2,7 +2,7 @@
 
 use super::anatomy::{Anatomy, counts_from_zero, is_weekdays, short_name, token, word};
 use super::field::Field;
-use super::parse::{Fault, Kind, MAX_LENGTH};
+use super::parse::{self, Fault, Kind, MAX_LENGTH};
 
 const SIX_FIELDS: &str = "expected six fields (minute hour day-of-month month day-of-week year)";
 
@@ -50,8 +50,15 @@ fn cron(text: &str, fault: Fault) -> (usize, String) {
     let Fault { at, kind } = fault;
     let anatomy = Anatomy::of(text);
     let fields = anatomy.fields();
-    if let Some(character) = text.get(at..).and_then(|rest| rest.chars().next()).filter(|c| !c.is_ascii()) {
-        let hint = if is_dash(character) { "; a range is written with -" } else { "" };
+    let culprit = character_at(text, at).filter(|&c| !c.is_ascii() || is_foreign_blank(c)).map(|c| (at, c));
+    // Only where it leaves fields unseparated is such a blank worse than what is wrong before it.
+    let glue = || text.char_indices().find(|&(_, c)| is_foreign_blank(c)).filter(|_| fields.len() != 6);
+    if let Some((at, character)) = culprit.or_else(glue) {
+        let hint = match character {
+            c if is_dash(c) => "; a range is written with -",
+            c if is_foreign_blank(c) => "; only spaces and tabs separate fields",
+            _ => "",
+        };
         return (at, format!("unexpected character {character:?}{hint}"));
     }
     if fields.len() != 6 {
@@ -80,27 +87,63 @@ fn cron(text: &str, fault: Fault) -> (usize, String) {
             special(field, anatomy.field(field)).unwrap_or_else(|| unexpected(text, at, kind, field))
         }
         Kind::StepMissing(field) => format!("the {} step after / is missing", field.name()),
-        Kind::StepZero(field) => format!("a {} step must be 1 or more", field.name()),
+        Kind::StepZero(field) => format!("{} step must be 1 or more", one(field)),
         Kind::StepRange(field, max) => {
-            let count = u32::from(field.count());
-            let rate = match field {
-                Field::Minute if found.parse().is_ok_and(|step: u32| step > count) => {
-                    format!("; for every {found} minutes use rate({found} minutes)")
-                }
-                _ => String::new(),
+            let hint = if is_rate(field, found, &fields) {
+                format!("; for every {found} minutes use rate({found} minutes)")
+            } else {
+                String::new()
             };
-            format!("{} step {found} is out of range 1-{max}{rate}", field.name())
+            format!("{} step {found} is out of range 1-{max}{hint}", field.name())
         }
         Kind::Reversed => format!("the years {} end before they begin", anatomy.field(Field::Year)),
         Kind::Nth => format!("a month has at most five of a weekday; expected 1-5 after #, found {found}"),
         Kind::BeforeLast => format!("L-{found} is out of range L-1 to L-30"),
-        Kind::BothDays => String::from("day-of-month and day-of-week are both given; use ? in one of them"),
+        Kind::BothDays => {
+            let count = if is_counted(anatomy.field(Field::DayOfWeek)) {
+                "; days of the week count 1-7 = SUN-SAT here"
+            } else {
+                ""
+            };
+            format!("day-of-month and day-of-week are both given; use ? in one of them{count}")
+        }
         Kind::NoDay => {
             String::from("day-of-month and day-of-week are both ?; give one of them, such as * for every day")
         }
         Kind::Fields | Kind::TooLong | Kind::Form | Kind::Unclosed | Kind::Rate | Kind::At => String::from(SIX_FIELDS),
     };
     (at, message)
+}
+
+fn character_at(text: &str, at: usize) -> Option<char> {
+    text.get(at..).and_then(|rest| rest.chars().next())
+}
+
+/// Whether a character is blank, but none of those that separate fields.
+pub(super) fn is_foreign_blank(character: char) -> bool {
+    character.is_whitespace() && !matches!(character, ' ' | '\t')
+}
+
+/// Whether a step is one of minutes past the hour, and nothing else is restricted: then a rate says the same.
+fn is_rate(field: Field, step: &str, fields: &[(usize, &str)]) -> bool {
+    let [(_, minute), others @ ..] = fields else { return false };
+    field == Field::Minute
+        && step.parse().is_ok_and(|step: u32| step > u32::from(field.count()))
+        && !minute.contains([',', '-'])
+        && others.iter().all(|&(_, other)| matches!(other, "*" | "?"))
+}
+
+/// Whether days of the week are given by their numbers, in a form that Unix cron has too.
+fn is_counted(by_weekday: &str) -> bool {
+    let is_counted =
+        |item: &str| item.split('/').next().is_some_and(|days| days.contains(|c: char| c.is_ascii_digit()));
+    !by_weekday.contains(['#', 'L', 'l']) && by_weekday.split(',').any(is_counted)
+}
+
+/// The name of a field with its article.
+fn one(field: Field) -> String {
+    let article = if field == Field::Hour { "an" } else { "a" };
+    format!("{article} {}", field.name())
 }
 
 pub(super) const fn is_dash(character: char) -> bool {
@@ -125,9 +168,11 @@ fn field_count(text: &str, anatomy: &Anatomy<'_>, fields: &[(usize, &str)]) -> (
             };
             (end, format!("{SIX_FIELDS}, found 5; {hint}"))
         }
-        [(at, first), ..] if fields.len() == 7 => {
+        &[(at, first), (_, minute), (_, hour), (_, by_date), (_, month), _, _]
+            if follow_seconds(minute, hour, by_date, month) =>
+        {
             let hint = if is_zero(first) { "leave the first one out" } else { "the finest step is one minute" };
-            (*at, format!("{SIX_FIELDS}, found 7; there are no seconds, {hint}"))
+            (at, format!("{SIX_FIELDS}, found 7; there are no seconds, {hint}"))
         }
         _ => {
             let at = fields.get(6).map_or(end, |&(at, _)| at);
@@ -146,14 +191,20 @@ fn quartz(fields: &[(usize, &str)]) -> Option<String> {
 
 pub(super) fn is_quartz(fields: &[&str]) -> bool {
     match fields {
-        [seconds, _, _, by_date, month, by_weekday] => {
+        [seconds, minute, hour, by_date, month, by_weekday] => {
             is_zero(seconds)
-                && !is_weekdays(month)
+                && follow_seconds(minute, hour, by_date, month)
                 && ((*by_date == "?" && (is_weekdays(by_weekday) || by_weekday.contains(['#', 'L', 'l'])))
                     || (*by_weekday == "?" && *by_date != "?"))
         }
         _ => false,
     }
+}
+
+/// Whether fields can be read as those that come after seconds.
+pub(super) fn follow_seconds(minute: &str, hour: &str, by_date: &str, month: &str) -> bool {
+    let is_date = |c: char| !c.is_ascii_alphabetic() || matches!(c.to_ascii_uppercase(), 'L' | 'W');
+    by_date.chars().all(is_date) && parse::expression(&format!("{minute} {hour} * {month} ? *")).is_ok()
 }
 
 pub(super) fn is_zero(field: &str) -> bool {
@@ -228,16 +279,17 @@ fn word_start(text: &str, at: usize) -> usize {
 
 fn unexpected(text: &str, at: usize, kind: Kind, field: Field) -> String {
     let (name, expected) = (field.name(), field.expected());
+    let missing = || format!("{} is missing; expected {expected}", one(field));
     let word = word(text, at);
     match kind {
-        Kind::Missing(_) => format!("a {name} is missing; expected {expected}"),
+        Kind::Missing(_) => missing(),
         Kind::Word(_) => match short_name(field, word) {
             Some(_) => format!("{name} {word} is unknown; names have three letters"),
             None => format!("{name} {word} is unknown; expected {expected}"),
         },
-        _ => match text.get(at..).and_then(|rest| rest.chars().next()) {
+        _ => match character_at(text, at) {
             Some(character) => format!("unexpected {character:?} in {name}; expected {expected}"),
-            None => format!("a {name} is missing; expected {expected}"),
+            None => missing(),
         },
     }
 }
@@ -252,11 +304,19 @@ fn rate(text: &str, at: usize) -> (usize, String) {
     let message = if inner.is_empty() {
         String::from("expected a number and a unit, such as 5 minutes")
     } else if inner.trim().len() < inner.len() {
-        String::from("no blank may come inside the parentheses of rate, but one before the unit")
+        let blank = if inner.starts_with(char::is_whitespace) { 0 } else { inner.trim_end().len() };
+        let message = "no blank may come inside the parentheses of rate, but one before the unit";
+        return (open + blank, String::from(message));
     } else if number.is_empty() {
         String::from("a rate begins with a whole number of 1 or more")
     } else if rest.starts_with(['.', ',']) {
-        return (open + digits, String::from("a rate is a whole number; take a smaller unit"));
+        let unit = rest.trim_start_matches(|c: char| !c.is_alphabetic());
+        let message = if unit.starts_with(['h', 'd', 'H', 'D']) {
+            "a rate is a whole number; take a smaller unit"
+        } else {
+            "a rate is a whole number of minutes, hours or days"
+        };
+        return (open + digits, String::from(message));
     } else if number.bytes().all(|byte| byte == b'0') {
         String::from("a rate must be 1 or more")
     } else if number.parse::<u32>().is_err() {
@@ -274,9 +334,12 @@ fn rate_unit(rest: &str) -> String {
     match unit.to_ascii_lowercase().as_str() {
         "s" | "sec" | "secs" | "second" | "seconds" => String::from("one minute is the shortest rate"),
         "w" | "week" | "weeks" => String::from("a rate counts minutes, hours or days; a week is 7 days"),
-        "month" | "months" | "year" | "years" => {
-            format!("a rate counts minutes, hours or days; for {unit} use cron, such as cron(0 0 1 * ? *)")
-        }
+        "month" | "months" => String::from(
+            "a rate counts minutes, hours or days; for months use cron, such as cron(0 0 1 * ? *) for the first of each month",
+        ),
+        "year" | "years" => String::from(
+            "a rate counts minutes, hours or days; for years use cron, such as cron(0 0 1 1 ? *) for each 1 January",
+        ),
         "minute" | "minutes" | "hour" | "hours" | "day" | "days"
             if unit.bytes().any(|byte| byte.is_ascii_uppercase()) =>
         {

@@ -112,7 +112,7 @@ impl fmt::Display for Never {
                     Minute(*local)
                 )
             }
-            Never::Beyond => f.write_str("never fires: the instant is beyond the year 9999"),
+            Never::Beyond => f.write_str("never fires: the instant is beyond the last that can be told"),
         }
     }
 }

@@ -27,6 +27,24 @@ fn each_refusal_tells_what_to_change() {
     assert_eq!(answers, REFUSED);
 }
 
+/// What a line of the file cannot hold.
+#[test]
+fn only_spaces_and_tabs_separate_fields() {
+    let rows = [
+        ("cron(0 0\n* * ? *)", 8, "'\\n'", Some("cron(0 0 * * ? *)")),
+        ("cron(71 0\n* * ? *)", 9, "'\\n'", None),
+        ("cron(0\r\n0 * * ? *)", 6, "'\\r'", Some("cron(0 0 * * ? *)")),
+        ("cron(0 0 *\u{b}* ? *)", 10, "'\\u{b}'", Some("cron(0 0 * * ? *)")),
+        ("0 0 * * ? *\n", 11, "'\\n'", Some("0 0 * * ? *")),
+    ];
+    for (text, at, character, suggestion) in rows {
+        let error = Expression::parse(text).unwrap_err();
+        assert_eq!(error.at(), at, "{text:?}");
+        assert_eq!(error.message(), format!("unexpected character {character}; only spaces and tabs separate fields"));
+        assert_eq!(error.suggestion(), suggestion, "{text:?}");
+    }
+}
+
 #[test]
 fn the_error_is_an_error() {
     let error: Box<dyn std::error::Error> = Box::new(Expression::parse("cron(0 9 * * * *)").unwrap_err());

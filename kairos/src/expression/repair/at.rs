@@ -9,11 +9,20 @@ pub(super) fn mend(inner: &str) -> Option<String> {
         Some((date, time)) => (date, time.trim_start()),
         None => (text, "00:00:00"),
     };
-    let (time, fraction) = time.split_once(['.', ',']).unwrap_or((time, ""));
-    if !fraction.bytes().all(|byte| byte.is_ascii_digit()) {
+    let (time, fraction) = match time.split_once(['.', ',']) {
+        Some((time, fraction)) => (time, Some(fraction)),
+        None => (time, None),
+    };
+    if !fraction.unwrap_or_default().bytes().all(|byte| byte.is_ascii_digit()) {
         return None;
     }
-    let seconds = if time.len() == 5 { ":00" } else { "" };
+    let seconds = match fraction {
+        _ if time.len() != 5 => "",
+        None => ":00",
+        // Not a fraction, but seconds after the wrong sign.
+        Some(seconds) if seconds.len() == 2 => &format!(":{seconds}"),
+        Some(_) => return None,
+    };
     let mended = format!("{date}T{time}{seconds}");
     (mended != inner).then_some(mended)
 }

@@ -2,12 +2,12 @@
 
 use super::shorthand;
 use crate::expression::anatomy::{Anatomy, counts_from_zero, is_weekdays, short_name, token};
-use crate::expression::explain::{is_dash, is_quartz, is_year, is_zero};
+use crate::expression::explain::{follow_seconds, is_dash, is_foreign_blank, is_quartz, is_year, is_zero};
 use crate::expression::field::{Field, WEEKDAYS};
 use crate::expression::parse::{Fault, Kind};
 
 pub(super) fn mend(text: &str, anatomy: &Anatomy<'_>, fault: Fault) -> Option<String> {
-    if !text.is_ascii() || text.contains(['\n', '\r']) {
+    if !text.is_ascii() || text.contains(is_foreign_blank) {
         return in_ascii(text);
     }
     let fields: Vec<&str> = anatomy.fields().into_iter().map(|(_, field)| field).collect();
@@ -19,7 +19,11 @@ pub(super) fn mend(text: &str, anatomy: &Anatomy<'_>, fault: Fault) -> Option<St
     let mended = match fields[..] {
         [minute, hour, by_date, month, by_weekday] => unix([minute, hour, by_date, month, by_weekday])?.join(" "),
         // Quartz has exactly one `?`, in one of its day fields.
-        [seconds, _, _, by_date, _, by_weekday, _] if is_zero(seconds) && (by_date == "?") != (by_weekday == "?") => {
+        [seconds, minute, hour, by_date, month, by_weekday, _]
+            if is_zero(seconds)
+                && (by_date == "?") != (by_weekday == "?")
+                && follow_seconds(minute, hour, by_date, month) =>
+        {
             fields[1..].join(" ")
         }
         [_, ref rest @ ..] if is_quartz(&fields) => format!("{} *", rest.join(" ")),
@@ -36,14 +40,14 @@ pub(super) fn mend(text: &str, anatomy: &Anatomy<'_>, fault: Fault) -> Option<St
     Some(anatomy.with_inner(&mended))
 }
 
-/// Word processors turn hyphens into dashes and blanks into no-break spaces.
+/// Word processors turn hyphens into dashes and blanks into no-break spaces; long lines are broken.
 fn in_ascii(text: &str) -> Option<String> {
     let replace = |c: char| match c {
         c if is_dash(c) => '-',
         c if c.is_whitespace() => ' ',
         c => c,
     };
-    let mended: String = text.chars().map(replace).collect();
+    let mended: String = text.replace("\r\n", "\n").chars().map(replace).collect();
     (mended != text).then_some(mended)
 }
 
@@ -97,6 +101,12 @@ fn days(fields: &mut [String; 6], kind: Kind) -> bool {
         // The two day fields are swapped with the month between them.
         Kind::Unexpected(Field::Month) if month == "?" && by_date == "*" => std::mem::swap(by_date, month),
         Kind::Unexpected(Field::Month) if month == "?" && by_weekday == "*" => std::mem::swap(by_weekday, month),
+        // A `?` for any year, where the days do without it.
+        Kind::Unexpected(Field::Year)
+            if year == "?" && (by_date == "?" || by_weekday == "?" || is_weekdays(by_weekday)) =>
+        {
+            *year = String::from("*");
+        }
         // A weekday after the `?` that was put in its place.
         Kind::Word(Field::Year) if by_weekday == "?" && is_weekdays(year) => {
             *by_weekday = std::mem::replace(year, String::from("*"));

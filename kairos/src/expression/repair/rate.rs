@@ -21,7 +21,8 @@ pub(super) fn mend(anatomy: &Anatomy<'_>) -> Option<String> {
     let total = in_seconds(whole, fraction, seconds)?;
     let (every, unit) = match total {
         0 => return None,
-        1..=59 => (1, "minute"),
+        // What is written in seconds becomes the shortest rate; a part of a larger unit is not made another rate.
+        1..=59 if seconds < MINUTE => (1, "minute"),
         _ if seconds >= DAY && total % DAY == 0 => (total / DAY, "day"),
         _ if seconds >= HOUR && total % HOUR == 0 => (total / HOUR, "hour"),
         _ if total % MINUTE == 0 => (total / MINUTE, "minute"),
