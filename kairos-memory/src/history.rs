@@ -188,7 +188,7 @@ impl State {
                 Claimed::Granted { attempt: attempts }
             }
             (ExecutionState::Running, Some(hold)) if !hold.has_ended(claim.now) => Claimed::Held { until: hold.until },
-            (ExecutionState::Dead, _) if claim.redriven => self.grant(slot, claim, 1),
+            (state, _) if claim.starts_anew(state) => self.grant(slot, claim, 1),
             (state, _) if state.is_finished() => Claimed::Finished(state),
             _ => self.grant(slot, claim, attempts.saturating_add(1)),
         }

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::fmt;
 use std::pin::pin;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -26,7 +26,7 @@ use crate::wheel::{Wheel, instant, tick};
 ///
 /// Visible messages are received in the order in which they became visible. Sending, receiving and acknowledging cost the
 /// same however many messages wait. Time is counted in whole milliseconds, and receivers that wait sleep until something
-/// becomes visible: nothing polls.
+/// becomes visible: nothing polls. When the clock is set back, the queue's time stands still until it has caught up.
 ///
 /// ```
 /// use std::sync::Arc;
@@ -73,6 +73,8 @@ struct State {
     /// When each message is dropped.
     expiry: Wheel,
     dead_letters: VecDeque<Dead>,
+    /// The latest time seen.
+    latest: Timestamp,
     /// How many messages were ever sent.
     sent: u64,
     expired: u64,
@@ -130,6 +132,7 @@ impl MemoryQueue {
                 visible: Wheel::new(),
                 expiry: Wheel::new(),
                 dead_letters: VecDeque::new(),
+                latest: Timestamp::MIN,
                 sent: 0,
                 expired: 0,
             }),
@@ -176,8 +179,9 @@ impl MemoryQueue {
 
     /// Puts a message on the queue that some other system wrote: any text. Gives its id.
     pub fn inject(&self, text: impl Into<Arc<str>>) -> Arc<str> {
-        let now = self.clock.now();
-        let sequence = self.lock(now).send(Body::from_json(text), now, Duration::ZERO, self.retention);
+        let (mut state, now) = self.lock();
+        let sequence = state.send(Body::from_json(text), now, Duration::ZERO, self.retention);
+        drop(state);
         self.changed.notify_waiters();
         self.message_id(sequence)
     }
@@ -185,7 +189,7 @@ impl MemoryQueue {
     /// What lies with the dead letters, oldest first.
     #[must_use]
     pub fn dead_letters(&self) -> Vec<DeadLetter> {
-        let state = self.lock(self.clock.now());
+        let (state, _) = self.lock();
         let letter = |dead: &Dead| DeadLetter {
             message_id: self.message_id(dead.entry.sequence),
             body: dead.entry.body.clone(),
@@ -198,7 +202,7 @@ impl MemoryQueue {
     /// How many messages are on the queue, visible or not; dead letters are not.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.lock(self.clock.now()).messages.len()
+        self.lock().0.messages.len()
     }
 
     /// Whether no message is on the queue.
@@ -210,8 +214,7 @@ impl MemoryQueue {
     /// How many messages were received and are invisible since. Looks at every message.
     #[must_use]
     pub fn in_flight(&self) -> usize {
-        let now = self.clock.now();
-        let state = self.lock(now);
+        let (state, now) = self.lock();
         let is_hidden = |slot| state.visible.due(slot).is_some_and(|due| due > tick(now));
         let received = |(slot, entry): (u32, Option<&Entry>)| {
             entry.is_some_and(|entry| entry.receive_count > 0) && is_hidden(slot)
@@ -222,19 +225,24 @@ impl MemoryQueue {
     /// How many messages and dead letters were dropped, as they had outlived the retention.
     #[must_use]
     pub fn expired(&self) -> u64 {
-        self.lock(self.clock.now()).expired
+        self.lock().0.expired
     }
 
-    /// The state as it is at a time: without what has expired.
-    fn lock(&self, now: Timestamp) -> std::sync::MutexGuard<'_, State> {
+    /// The state as it is now, without what has expired, and the time now.
+    ///
+    /// That is the latest time seen: a clock that was set back must not make what is sent from then on wait for it to catch up.
+    fn lock(&self) -> (MutexGuard<'_, State>, Timestamp) {
+        let now = self.clock.now();
         let mut state = lock(&self.state);
+        let now = now.max(state.latest);
+        state.latest = now;
         state.expire(now, self.retention);
-        state
+        (state, now)
     }
 
     /// Takes what is visible, and says when something else will be.
-    fn take(&self, max: usize, now: Timestamp) -> (Vec<Delivery>, Option<Timestamp>) {
-        let mut state = self.lock(now);
+    fn take(&self, max: usize) -> (Vec<Delivery>, Option<Timestamp>) {
+        let (mut state, now) = self.lock();
         let mut deliveries = Vec::new();
         while deliveries.len() < max
             && let Some(slot) = state.visible.pop(tick(now))
@@ -382,9 +390,8 @@ impl fmt::Debug for MemoryQueue {
 impl Queue for MemoryQueue {
     async fn send(&self, batch: &[Message]) -> Result<Vec<Result<()>>> {
         self.check_batch(batch)?;
-        let now = self.clock.now();
         let answers = {
-            let mut state = self.lock(now);
+            let (mut state, now) = self.lock();
             let mut send = |message: &Message| {
                 if message.delay > self.limits.delay {
                     return Err(error::delay_too_long(message.delay, self.limits.delay));
@@ -411,9 +418,8 @@ impl Receiver for MemoryQueue {
             let mut changed = pin!(self.changed.notified());
             // From here on no change is missed, also one made before the wait below begins.
             changed.as_mut().enable();
-            let now = self.clock.now();
-            let (deliveries, next) = self.take(max, now);
-            if !deliveries.is_empty() || now >= deadline || max == 0 {
+            let (deliveries, next) = self.take(max);
+            if !deliveries.is_empty() || self.clock.now() >= deadline || max == 0 {
                 return Ok(deliveries);
             }
             let wake = next.map_or(deadline, |next| next.min(deadline));
@@ -422,7 +428,7 @@ impl Receiver for MemoryQueue {
     }
 
     async fn acknowledge(&self, receipts: &[Receipt]) -> Result<Vec<Result<()>>> {
-        let mut state = self.lock(self.clock.now());
+        let (mut state, _) = self.lock();
         let acknowledge = |receipt: &Receipt| match state.find(receipt, "acknowledge")? {
             Found::Held(slot) => {
                 state.remove(slot);
@@ -435,8 +441,7 @@ impl Receiver for MemoryQueue {
     }
 
     async fn change_visibility(&self, receipt: &Receipt, delay: Duration) -> Result<()> {
-        let now = self.clock.now();
-        let mut state = self.lock(now);
+        let (mut state, now) = self.lock();
         let slot = state.held(receipt, "change visibility")?;
         state.visible.set(slot, tick(later(now, delay)));
         drop(state);
@@ -445,16 +450,14 @@ impl Receiver for MemoryQueue {
     }
 
     async fn dead_letter(&self, delivery: &Delivery, reason: &DeadLetterReason) -> Result<()> {
-        let now = self.clock.now();
-        let mut state = self.lock(now);
+        let (mut state, now) = self.lock();
         let slot = state.held(&delivery.receipt, "dead-letter")?;
         state.bury(slot, reason.clone(), now);
         Ok(())
     }
 
     async fn redrive(&self, max: usize) -> Result<usize> {
-        let now = self.clock.now();
-        let mut state = self.lock(now);
+        let (mut state, now) = self.lock();
         let count = max.min(state.dead_letters.len());
         let letters: Vec<Dead> = state.dead_letters.drain(..count).collect();
         for Dead { entry, .. } in letters {

@@ -5,15 +5,16 @@
 mod common;
 
 use std::collections::VecDeque;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use common::{at, clock, now, secs, work};
 use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
 use jiff::Timestamp;
 use kairos::backend::{DeadLetterReason, Delivery, Message, Queue, QueueLimits, Receipt, Receiver};
 use kairos::chance::Chance;
-use kairos::clock::{Clock as _, ManualClock};
+use kairos::clock::{Clock, ManualClock};
 use kairos::{Body, ErrorKind, Failure};
 use kairos_memory::MemoryQueue;
 use proptest::prelude::*;
@@ -412,4 +413,44 @@ fn time_that_steps_back_loses_nothing() {
     *clock.0.lock().unwrap() = at("2026-01-01T00:00:30Z");
     let names: Vec<_> = receive(&queue, 10).iter().map(|delivery| delivery.body.to_json().into_owned()).collect();
     assert_eq!(names, ["b", "a"]);
+}
+
+/// A clock that can be set back, as the system's can.
+#[derive(Clone, Debug)]
+struct Settable(Arc<Mutex<Timestamp>>);
+
+impl Settable {
+    fn set(&self, text: &str) {
+        *self.0.lock().unwrap() = at(text);
+    }
+}
+
+impl Clock for Settable {
+    fn now(&self) -> Timestamp {
+        *self.0.lock().unwrap()
+    }
+
+    fn sleep_until(&self, _: Timestamp) -> BoxFuture<'static, ()> {
+        std::future::pending().boxed()
+    }
+}
+
+#[test]
+fn a_message_sent_after_the_clock_was_set_back_is_visible_at_once() {
+    let clock = Settable(Arc::new(Mutex::new(at("2026-01-01T12:00:00Z"))));
+    let queue = MemoryQueue::new(Arc::new(clock.clone()));
+    now(queue.send(&[text("before")])).unwrap();
+    let before = receive(&queue, 10).remove(0);
+    clock.set("2026-01-01T11:00:00Z");
+    now(queue.send(&[text("after")])).unwrap();
+    queue.inject("injected");
+    assert_eq!(receive(&queue, 10).len(), 2);
+    now(queue.change_visibility(&before.receipt, Duration::ZERO)).unwrap();
+    now(queue.dead_letter(&receive(&queue, 10)[0], &reason("x"))).unwrap();
+    assert_eq!(now(queue.redrive(1)).unwrap(), 1);
+    assert_eq!(receive(&queue, 10).len(), 1);
+    // What is hidden stays so until the clock has caught up, and no longer.
+    assert!(receive(&queue, 10).is_empty());
+    clock.set("2026-01-01T12:00:30Z");
+    assert_eq!(receive(&queue, 10).len(), 3);
 }

@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::future::Future;
-use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -20,7 +19,7 @@ type Task = Arc<dyn Fn(Invocation) -> BoxFuture<'static, Result<()>> + Send + Sy
 /// An [`Invoker`] of registered async functions, which hands every other target to the invoker behind it.
 ///
 /// A task that ends in an error comes back later if the error [is retryable](Error::is_retryable), and goes to the dead letters if not.
-/// One that panics has failed and comes back.
+/// The executor takes one that panics for failed: it comes back.
 ///
 /// ```
 /// use kairos::{Error, ErrorKind, Tasks};
@@ -86,16 +85,7 @@ impl Invoker for Tasks {
             .tasks
             .get(name)
             .ok_or_else(|| Error::new(ErrorKind::NotFound, format!("no task is registered under the name '{name}'")))?;
-        // Both making the future and polling it are the task's own code.
-        let run = AssertUnwindSafe(async { task(invocation.clone()).await });
-        run.catch_unwind().await.unwrap_or_else(|panic| {
-            let text = panic
-                .downcast_ref::<&str>()
-                .map(|text| (*text).to_owned())
-                .or_else(|| panic.downcast_ref::<String>().cloned())
-                .unwrap_or_default();
-            Err(Error::new(ErrorKind::Failed, format!("the task panicked: {text}")))
-        })
+        task(invocation.clone()).await
     }
 
     fn capabilities(&self) -> InvokerCapabilities {

@@ -6,15 +6,17 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 
 use crate::error::Result;
-use crate::model::{Execution, ExecutionId, ExecutionState, Failure, Hold, ProcessId, WorkItem};
+use crate::model::{Execution, ExecutionId, ExecutionState, Failure, Hold, Origin, ProcessId, WorkItem};
 use crate::page::{Page, PageRequest};
 
 /// Keeps executions: the claim that makes an occurrence run once, and what became of it.
 ///
 /// # Contract
 /// - [`claim`](History::claim) is one atomic step. Of concurrent claims of one execution, one is granted.
-/// - A claim is granted for an execution that is unknown, that [failed](ExecutionState::Failed), or whose claim has ended; for a
-///   [dead](ExecutionState::Dead) one only if [`Claim::redriven`] is set, and then its attempts count from 1 again.
+/// - A claim is granted for an execution that is unknown, that [failed](ExecutionState::Failed), or whose claim has ended.
+/// - It is granted as the first attempt again, where [`Claim::starts_anew`] says so: one that is [redriven](Claim::redriven) for
+///   any execution but those with a live claim, [succeeded](ExecutionState::Succeeded) or [skipped](ExecutionState::Skipped), also a
+///   [dead](ExecutionState::Dead) one; one of a [backfill](Origin::Backfill) for a skipped one.
 /// - [`record`](History::record) and [`renew`](History::renew) change only what their owner still holds.
 /// - Whether a claim has ended is told by [`Claim::now`], not by a clock of the backend. One that has ended and that nobody took over is
 ///   still its owner's to record.
@@ -23,7 +25,7 @@ use crate::page::{Page, PageRequest};
 ///
 /// # Idempotency
 /// Recording the same outcome twice is a success or [`Lost`](crate::ErrorKind::Lost); neither changes anything.
-/// A claim repeated by its own owner after an answer that was lost is granted again, as the same attempt.
+/// A claim repeated by its own owner after an answer that was lost is granted again, as the same attempt, also if it starts anew.
 ///
 /// # Errors
 /// [`Lost`](crate::ErrorKind::Lost) from a renewal or a record wherever its owner does not hold the execution (any more): somebody else does, or
@@ -60,7 +62,7 @@ pub struct Claim {
     pub hold: Hold,
     /// The time now.
     pub now: Timestamp,
-    /// Whether it comes back from the dead letters.
+    /// Whether it comes back from the dead letters just now: its attempts count from 1 again.
     pub redriven: bool,
 }
 
@@ -76,6 +78,16 @@ impl Claim {
     pub fn with_redriven(mut self, redriven: bool) -> Self {
         self.redriven = redriven;
         self
+    }
+
+    /// Whether it makes an execution that is in this state, and has no live claim, begin again with its first attempt.
+    #[must_use]
+    pub fn starts_anew(&self, state: ExecutionState) -> bool {
+        match state {
+            ExecutionState::Running | ExecutionState::Failed | ExecutionState::Dead => self.redriven,
+            ExecutionState::Skipped => self.work.origin == Origin::Backfill,
+            ExecutionState::Succeeded => false,
+        }
     }
 }
 

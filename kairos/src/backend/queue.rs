@@ -116,7 +116,7 @@ pub trait Receiver: fmt::Debug + Send + Sync + 'static {
     async fn dead_letter(&self, delivery: &Delivery, reason: &DeadLetterReason) -> Result<()>;
 
     /// Puts up to `max` dead letters back on the queue, the oldest first, and says how many.
-    /// They are delivered with [`Delivery::redriven`] set.
+    /// They are delivered with [`Delivery::redriven`] set, and their [receive count](Delivery::receive_count) begins at 1 again.
     async fn redrive(&self, max: usize) -> Result<usize>;
 
     /// The queue's visibility timeout.

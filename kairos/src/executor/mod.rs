@@ -13,23 +13,25 @@
 //!        └────────────────────────── redrive: attempts from 1 ◄──────────────────┘
 //! ```
 //!
-//! A delivery that meets a live claim goes back until that has ended; one that meets a finished execution is acknowledged.
+//! A delivery that meets a live claim goes back until that has ended; one that meets a finished execution is acknowledged. One
+//! whose claim history refuses for good goes to the dead letters untried, with that reason, and history is left as it was.
 
 mod plan;
 mod report;
 mod worker;
 
+use std::any::Any;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use futures_util::StreamExt as _;
-use futures_util::future::{Either, select};
-use futures_util::stream;
+use futures_util::future::{Either, join, select};
+use futures_util::{FutureExt as _, StreamExt as _, stream};
 
 use crate::backend::{Claim, Claimed, DeadLetterReason, Delivery, History, Invocation, Invoker, Outcome, Receiver};
 use crate::chance::Chance;
-use crate::clock::{Clock, between, later};
+use crate::clock::{Clock, ClockExt as _, between, later};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{ExecutionState, Failure, Hold, Placeholders, Policy, WorkItem};
 use crate::retry::{Backoff, retrying};
@@ -89,7 +91,8 @@ pub struct ExecutorConfig {
     pub lease: Duration,
     /// How long a call of a target may take.
     pub call_limit: Duration,
-    /// How often history is asked, if that fails in passing.
+    /// How often history is asked, if that fails in passing. All of it takes half of the lease and of the queue's visibility
+    /// timeout at most, so that what was claimed is still claimed, and still invisible to others, when the answer comes.
     pub history_attempts: u32,
     /// How long to wait before it is asked again.
     pub history_backoff: Backoff,
@@ -140,6 +143,15 @@ impl ExecutorConfig {
         self.call_limit = limit;
         self
     }
+}
+
+/// How the call of a target came to its end.
+#[derive(Debug)]
+enum Called {
+    /// It was answered, or given up.
+    Answered(Result<()>),
+    /// Somebody else has the claim by now.
+    Overtaken(Error),
 }
 
 /// One try of one execution.
@@ -226,17 +238,20 @@ impl Executor {
 
     async fn claim_and_run(&self, delivery: &Delivery, work: &WorkItem) -> Result<Verdict> {
         let owner = self.chance.uuid().to_string();
-        let attempt = match self.claim(delivery, work, &owner).await? {
-            Claimed::Granted { attempt } => attempt,
-            Claimed::Held { until } => {
+        let attempt = match self.claim(delivery, work, &owner).await {
+            Ok(Claimed::Granted { attempt }) => attempt,
+            Ok(Claimed::Held { until }) => {
                 let delay = between(self.clock.now(), until);
                 self.receiver.change_visibility(&delivery.receipt, delay).await?;
                 return Ok(Verdict::Waiting { until });
             }
-            Claimed::Finished(_) => {
+            Ok(Claimed::Finished(_)) => {
                 self.acknowledge(delivery).await?;
                 return Ok(Verdict::Duplicate);
             }
+            // It would come back for ever, to be refused each time.
+            Err(error) if !error.is_retryable() => return self.refuse(delivery, work, error).await,
+            Err(error) => return Err(error),
         };
         let this = Try { delivery, work, owner, attempt };
         match plan::start(work, attempt, delivery.redriven, self.clock.now(), &self.config) {
@@ -246,10 +261,14 @@ impl Executor {
                 Ok(Verdict::Skipped)
             }
             Start::GiveUp(error) => self.bury(&this, &error).await,
-            Start::Run => {
-                let result = self.call_target(&this).await;
-                self.settle(&this, result).await
-            }
+            Start::Run => match self.call_target(&this).await {
+                Called::Answered(result) => self.settle(&this, result).await,
+                // Whoever has the claim records how it ends. This message comes back by itself, to see that it has.
+                Called::Overtaken(error) => {
+                    tracing::warn!(execution = %work.execution_id, %error, "an execution was taken over by another executor");
+                    Ok(Verdict::Waiting { until: later(self.clock.now(), self.config.lease) })
+                }
+            },
         }
     }
 
@@ -258,31 +277,79 @@ impl Executor {
         let Some(history) = &self.history else {
             return Ok(Claimed::Granted { attempt: delivery.receive_count });
         };
-        let now = self.clock.now();
-        let hold = Hold { owner: owner.into(), until: later(now, self.config.lease) };
-        let claim = Claim::new(work.clone(), hold, now).with_redriven(delivery.redriven);
         // Claiming again under the same token is the same claim: an answer that was lost costs no try.
-        self.insist(work, || history.claim(&claim)).await
+        let claim = |redriven: bool| async move {
+            // Each request at its own time: a claim that is granted late lasts as long as any other.
+            let now = self.clock.now();
+            let hold = Hold { owner: owner.into(), until: later(now, self.config.lease) };
+            history.claim(&Claim::new(work.clone(), hold, now).with_redriven(redriven)).await
+        };
+        // Later deliveries of a redriven message go on counting, or it would never come to the end of its tries.
+        let is_first = delivery.redriven && delivery.receive_count <= 1;
+        self.insist("claim", work, || async move {
+            match claim(is_first).await? {
+                // The first delivery came to nothing before it could claim.
+                Claimed::Finished(ExecutionState::Dead) if delivery.redriven => claim(true).await,
+                claimed => Ok(claimed),
+            }
+        })
+        .await
+    }
+
+    /// Puts a message whose execution cannot be claimed with the dead letters.
+    async fn refuse(&self, delivery: &Delivery, work: &WorkItem, error: Error) -> Result<Verdict> {
+        let error = Error::new(error.kind(), "it could not be claimed").with_source(error);
+        // Each delivery before this one was a try, at most.
+        let tries = delivery.receive_count.saturating_sub(1);
+        self.dead_letter(delivery, &DeadLetterReason::of_work(Failure::from(&error), work, tries)).await
     }
 
     /// A call of history, tried again for a short while.
-    async fn insist<T, F, Fut>(&self, work: &WorkItem, call: F) -> Result<T>
+    async fn insist<T, F, Fut>(&self, operation: &'static str, work: &WorkItem, call: F) -> Result<T>
     where
+        T: Send,
         F: Fn() -> Fut + Send,
         Fut: Future<Output = Result<T>> + Send,
     {
         let seed = work.execution_id.uuid().as_u128();
-        retrying(&*self.clock, self.config.history_attempts, self.config.history_backoff, seed, call).await
+        let calls = retrying(&*self.clock, self.config.history_attempts, self.config.history_backoff, seed, call);
+        self.limited(operation, work, self.share_of_hold(2), calls).await
     }
 
-    async fn call_target(&self, this: &Try<'_>) -> Result<()> {
-        let target = self.config.policy.admit(&this.work.process)?;
+    /// A part of the time for which both claim and message are held, a second at least.
+    fn share_of_hold(&self, parts: u32) -> Duration {
+        let held = self.config.lease.min(self.receiver.visibility_timeout());
+        (held / parts).max(Duration::from_secs(1))
+    }
+
+    async fn limited<T: Send>(
+        &self,
+        operation: &'static str,
+        work: &WorkItem,
+        limit: Duration,
+        call: impl Future<Output = Result<T>> + Send,
+    ) -> Result<T> {
+        self.clock.within(limit, call).await.unwrap_or_else(|| {
+            let message = format!("no answer within {} ms", limit.as_millis());
+            Err(Error::new(ErrorKind::Timeout, message).during(operation).about(work.execution_id.to_string()))
+        })
+    }
+
+    async fn call_target(&self, this: &Try<'_>) -> Called {
+        let target = match self.config.policy.admit(&this.work.process) {
+            Ok(target) => target,
+            Err(error) => return Called::Answered(Err(error)),
+        };
         let invocation = self.invocation(this, target);
-        let call = self.invoker.invoke(&invocation);
-        let watch = std::pin::pin!(self.keep(this));
-        match select(call, watch).await {
-            Either::Left((result, _)) => result,
-            Either::Right((error, _)) => Err(error),
+        // Both making the future and polling it are the invoker's own code, whose faults must not harm other executions.
+        let call = AssertUnwindSafe(async { self.invoker.invoke(&invocation).await }).catch_unwind();
+        match select(std::pin::pin!(call), std::pin::pin!(self.keep(this))).await {
+            Either::Left((Ok(result), _)) => Called::Answered(result),
+            Either::Left((Err(panic), _)) => {
+                let message = format!("the target's code panicked: {}", text_of(&*panic));
+                Called::Answered(Err(Error::new(ErrorKind::Failed, message)))
+            }
+            Either::Right((called, _)) => called,
         }
     }
 
@@ -301,32 +368,48 @@ impl Executor {
             .with_attempt(this.attempt)
     }
 
-    /// Keeps claim and message while the target is at work. Ends, in an error, when the call must be given up.
-    async fn keep(&self, this: &Try<'_>) -> Error {
-        let deadline = later(self.clock.now(), self.config.call_limit);
-        let visibility = self.receiver.visibility_timeout();
-        let beat = self.config.lease.min(visibility) / 3;
-        loop {
-            self.clock.sleep_until(deadline.min(later(self.clock.now(), beat))).await;
-            let now = self.clock.now();
-            if now >= deadline {
-                let seconds = self.config.call_limit.as_secs();
-                return Error::new(ErrorKind::Timeout, format!("the target has not answered within {seconds} s"));
-            }
-            if let Some(history) = &self.history {
-                let until = later(now, self.config.lease);
-                if let Err(error) = history.renew(this.work.execution_id, &this.owner, until).await {
-                    if error.kind() == ErrorKind::Lost {
-                        return Error::new(ErrorKind::Timeout, "the claim was lost to another executor")
-                            .with_source(error);
-                    }
-                    tracing::warn!(execution = %this.work.execution_id, %error, "a claim could not be renewed");
-                }
-            }
-            if let Err(error) = self.receiver.change_visibility(&this.delivery.receipt, visibility).await {
-                tracing::warn!(execution = %this.work.execution_id, %error, "a message could not be kept invisible");
+    /// Keeps claim and message while the target is at work. Ends when the call must be given up.
+    async fn keep(&self, this: &Try<'_>) -> Called {
+        let limit = self.config.call_limit;
+        match self.clock.within(limit, self.hold_on(this)).await {
+            Some(lost) => Called::Overtaken(lost),
+            None => {
+                let message = format!("the target has not answered within {} s", limit.as_secs());
+                Called::Answered(Err(Error::new(ErrorKind::Timeout, message)))
             }
         }
+    }
+
+    /// Renews claim and visibility at each beat. Ends, in an error, when the claim is lost.
+    async fn hold_on(&self, this: &Try<'_>) -> Error {
+        let work = this.work;
+        let beat = self.share_of_hold(3);
+        let mut next = later(self.clock.now(), beat);
+        loop {
+            self.clock.sleep_until(next).await;
+            next = later(self.clock.now(), beat);
+            // Side by side, so that the one is kept also where the other does not answer.
+            let renewed = self.limited("renew", work, beat, self.renew(this));
+            let visibility = self.receiver.visibility_timeout();
+            let hidden = self.receiver.change_visibility(&this.delivery.receipt, visibility);
+            let hidden = self.limited("change visibility", work, beat, hidden);
+            let (renewed, hidden) = join(renewed, hidden).await;
+            match renewed {
+                Err(error) if error.kind() == ErrorKind::Lost => return error,
+                Err(error) => tracing::warn!(execution = %work.execution_id, %error, "a claim could not be renewed"),
+                Ok(()) => {}
+            }
+            if let Err(error) = hidden {
+                tracing::warn!(execution = %work.execution_id, %error, "a message could not be kept invisible");
+            }
+        }
+    }
+
+    async fn renew(&self, this: &Try<'_>) -> Result<()> {
+        let Some(history) = &self.history else {
+            return Ok(());
+        };
+        history.renew(this.work.execution_id, &this.owner, later(self.clock.now(), self.config.lease)).await
     }
 
     async fn settle(&self, this: &Try<'_>, result: Result<()>) -> Result<Verdict> {
@@ -372,9 +455,15 @@ impl Executor {
         };
         let outcome = Outcome::new(this.work.execution_id, this.owner.as_str(), state, self.clock.now())
             .with_failure(error.map(Failure::from));
-        if let Err(error) = self.insist(this.work, || history.record(&outcome)).await {
+        if let Err(error) = self.insist("record", this.work, || history.record(&outcome)).await {
             self.counters.unrecorded.fetch_add(1, Ordering::Relaxed);
             tracing::warn!(execution = %this.work.execution_id, %state, %error, "an outcome could not be recorded");
         }
     }
+}
+
+/// What a panic said.
+fn text_of(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<&str>().copied();
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or_default()
 }

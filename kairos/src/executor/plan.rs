@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use super::ExecutorConfig;
 use crate::clock::{between, later};
 use crate::error::{Error, ErrorKind};
-use crate::model::WorkItem;
+use crate::model::{Origin, WorkItem};
 
 /// What to do with an execution that has been claimed.
 #[derive(Debug)]
@@ -33,11 +33,11 @@ pub(super) enum End {
 pub(super) fn start(work: &WorkItem, attempt: u32, redriven: bool, now: Timestamp, config: &ExecutorConfig) -> Start {
     let max_attempts = max_attempts(work, config);
     if attempt > max_attempts {
-        let message = format!("{max_attempts} tries have begun and none has ended");
+        let message =
+            format!("it has been tried {max_attempts} times already, which is its limit; the last try never came back");
         return Start::GiveUp(Error::new(ErrorKind::Failed, message));
     }
-    // Who redrives a dead letter wants it run, however old it is.
-    match max_age(work, config).filter(|_| !redriven) {
+    match max_age(work, redriven, config) {
         Some(limit) if between(work.scheduled_time, now) > limit => {
             let late = between(work.scheduled_time, now).as_secs();
             Start::Skip(Error::new(
@@ -65,9 +65,8 @@ pub(super) fn end(
     }
     let backoff = config.backoff.delay(attempt, work.execution_id.uuid().as_u128());
     let delay = error.retry_after().map_or(backoff, |asked| asked.max(backoff));
-    let too_late = max_age(work, config)
-        .filter(|_| !redriven)
-        .is_some_and(|limit| between(work.scheduled_time, later(now, delay)) > limit);
+    let too_late =
+        max_age(work, redriven, config).is_some_and(|limit| between(work.scheduled_time, later(now, delay)) > limit);
     if too_late { End::Dead(error) } else { End::Retry(error, delay) }
 }
 
@@ -75,14 +74,18 @@ fn max_attempts(work: &WorkItem, config: &ExecutorConfig) -> u32 {
     work.process.max_attempts.unwrap_or(config.max_attempts).max(1)
 }
 
-fn max_age(work: &WorkItem, config: &ExecutorConfig) -> Option<Duration> {
+/// Who redrives a dead letter, or backfills what was missed, wants it run however old it is.
+fn max_age(work: &WorkItem, redriven: bool, config: &ExecutorConfig) -> Option<Duration> {
+    if redriven || work.origin == Origin::Backfill {
+        return None;
+    }
     work.process.max_age_seconds.map(Duration::from_secs).or(config.max_age)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Origin, Registration};
+    use crate::model::Registration;
 
     const DUE: &str = "2026-01-01T00:00:00Z";
 
@@ -124,6 +127,16 @@ mod tests {
         assert!(matches!(end(throttled(), 3, 0), End::Dead(_)));
         assert!(matches!(end(throttled(), 1, 600), End::Dead(_)));
         assert!(matches!(end(Err(Error::new(ErrorKind::Denied, "no")), 1, 0), End::Dead(_)));
+    }
+
+    #[test]
+    fn a_backfill_is_never_too_old_but_its_tries_are_limited() {
+        let config = ExecutorConfig::default();
+        let work = WorkItem { origin: Origin::Backfill, ..limited() };
+        assert!(matches!(start(&work, 1, false, after(999_999), &config), Start::Run));
+        assert!(matches!(start(&work, 4, false, after(999_999), &config), Start::GiveUp(_)));
+        assert!(matches!(end(&work, throttled(), 1, false, after(999_999), &config), End::Retry(..)));
+        assert!(matches!(end(&work, throttled(), 3, false, after(999_999), &config), End::Dead(_)));
     }
 
     #[test]

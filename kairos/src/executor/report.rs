@@ -26,9 +26,9 @@ pub enum Verdict {
     },
     /// It failed for good and lies with the dead letters.
     Dead(Failure),
-    /// Another delivery of it is at work; it comes back when that should have ended.
+    /// Another delivery of it is at work, or has taken it over from this one; it comes back to see how that ended.
     Waiting {
-        /// When.
+        /// When the other's claim ends, or could have ended, unless it is renewed.
         until: Timestamp,
     },
     /// The queue or the history could not be reached; it comes back when its visibility timeout ends.

@@ -1,13 +1,15 @@
 //! The worker: receives and executes without end, until it is asked to stop.
 
 use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::{BoxFuture, Fuse, FusedFuture as _};
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt as _, StreamExt as _};
 
-use super::{Executor, Handled};
+use super::{Executor, Handled, text_of};
 use crate::backend::{Delivery, Receipt};
 use crate::clock::ClockExt as _;
 use crate::retry::Backoff;
@@ -24,9 +26,9 @@ pub struct Worker {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct WorkerConfig {
-    /// How many executions run at once.
+    /// How many executions run at once, at most; 0 is taken for 1.
     pub concurrency: usize,
-    /// How many messages are received at once.
+    /// How many messages are received at once, at most, as long as there is room for as many executions; 0 is taken for 1.
     pub batch: usize,
     /// How long to wait for messages before asking again.
     pub wait: Duration,
@@ -103,19 +105,29 @@ impl Worker {
         self.run_with(shutdown, |_| {}).await
     }
 
-    /// The same, telling of each delivery as it is done with.
+    /// The same, telling of each delivery as it is done with. An observer that panics is logged, and told of the next one.
     pub async fn run_with(&self, mut shutdown: Shutdown, mut on_handled: impl FnMut(&Handled) + Send) -> WorkerReport {
         let mut report = WorkerReport::default();
         let mut in_flight = FuturesUnordered::new();
         let mut deliveries: BTreeMap<Receipt, Delivery> = BTreeMap::new();
         let mut done = |receipt: &Receipt, handled: &Handled, deliveries: &mut BTreeMap<Receipt, Delivery>| {
             deliveries.remove(receipt);
-            on_handled(handled);
+            // Its faults must not harm the executions under way.
+            if let Err(panic) = catch_unwind(AssertUnwindSafe(|| on_handled(handled))) {
+                tracing::error!(message = %handled.message_id, panic = text_of(&*panic), "the observer panicked");
+            }
         };
-        let mut receiving = self.receive(0).boxed().fuse();
+        let concurrency = self.config.concurrency.max(1);
+        let seed = self.executor.chance.uuid().as_u128();
+        let mut failures = 0;
+        let mut receiving: Fuse<BoxFuture<'_, _>> = Fuse::terminated();
         loop {
             // A receive under way is kept: dropping it could drop what it has received.
-            let has_room = in_flight.len() + self.config.batch <= self.config.concurrency.max(self.config.batch);
+            let room = concurrency.saturating_sub(in_flight.len());
+            if receiving.is_terminated() && room > 0 {
+                let max = self.config.batch.clamp(1, room);
+                receiving = self.receive(max, failures, seed).boxed().fuse();
+            }
             tokio::select! {
                 biased;
                 () = shutdown.requested() => break,
@@ -123,13 +135,13 @@ impl Worker {
                     report.handled += 1;
                     done(&receipt, &handled, &mut deliveries);
                 }
-                (received, failures) = &mut receiving, if has_room => {
+                (received, failed) = &mut receiving => {
+                    failures = failed;
                     for delivery in received {
                         deliveries.insert(delivery.receipt.clone(), delivery.clone());
                         let receipt = delivery.receipt.clone();
                         in_flight.push(self.executor.handle(delivery).map(|handled| (receipt, handled)));
                     }
-                    receiving = self.receive(failures).boxed().fuse();
                 }
             }
         }
@@ -149,12 +161,12 @@ impl Worker {
     }
 
     /// What could be received, and how often in a row receiving has failed.
-    async fn receive(&self, failures: u32) -> (Vec<Delivery>, u32) {
+    async fn receive(&self, max: usize, failures: u32, seed: u128) -> (Vec<Delivery>, u32) {
         if failures > 0 {
-            let delay = self.config.backoff.delay(failures, std::process::id().into());
+            let delay = self.config.backoff.delay(failures, seed);
             self.executor.clock.sleep(delay).await;
         }
-        match self.executor.receiver.receive(self.config.batch, self.config.wait).await {
+        match self.executor.receiver.receive(max, self.config.wait).await {
             Ok(received) => (received, 0),
             Err(error) => {
                 tracing::warn!(%error, "the queue cannot be reached");

@@ -4,6 +4,7 @@
 
 mod dispatcher;
 mod executor;
+mod executor_faults;
 mod reconcile;
 mod scheduler;
 mod support;

@@ -25,6 +25,9 @@ enum Flaw {
     GrantsTheDead,
     BuriesForEver,
     GoesOnCountingWhenRedriven,
+    RedrivesOnlyTheDead,
+    SkipsForEver,
+    BackfillsWhatSucceeded,
     DoesNotKnowItsOwner,
     CountsFromZero,
     ClaimsInTwoSteps,
@@ -45,7 +48,7 @@ enum Flaw {
     TakesAnyCursor,
 }
 
-const FOUND_BY: [(Flaw, &str); 28] = [
+const FOUND_BY: [(Flaw, &str); 31] = [
     (Flaw::GrantsTwice, "a_live_claim_holds_others_off"),
     (Flaw::ForgetsUntilWhen, "a_live_claim_holds_others_off"),
     (Flaw::NeverLetsAClaimEnd, "an_ended_claim_is_granted_to_another"),
@@ -56,6 +59,9 @@ const FOUND_BY: [(Flaw, &str); 28] = [
     (Flaw::GrantsTheDead, "a_dead_execution_is_finished"),
     (Flaw::BuriesForEver, "a_redriven_dead_execution_is_granted_from_1"),
     (Flaw::GoesOnCountingWhenRedriven, "a_redriven_dead_execution_is_granted_from_1"),
+    (Flaw::RedrivesOnlyTheDead, "a_redriven_claim_counts_from_1_also_if_no_death_was_recorded"),
+    (Flaw::SkipsForEver, "a_backfill_reopens_a_skipped_execution"),
+    (Flaw::BackfillsWhatSucceeded, "a_backfill_reopens_a_skipped_execution"),
     (Flaw::DoesNotKnowItsOwner, "a_repeated_claim_is_the_same_attempt"),
     (Flaw::CountsFromZero, "an_unknown_execution_is_granted"),
     (Flaw::ClaimsInTwoSteps, "of_concurrent_claims_one_is_granted"),
@@ -115,6 +121,7 @@ impl History for Mutant {
         let last = self.last_claim(id);
         let mut claim = claim.clone();
         let repeats = last.as_ref().is_some_and(|last| last.hold.owner == claim.hold.owner);
+        let state = before.as_ref().map(|before| before.state);
         let is_running = before.as_ref().is_some_and(|before| before.state == ExecutionState::Running);
         match self.flaw {
             Flaw::DoesNotKnowItsOwner if repeats && is_running => {
@@ -122,13 +129,14 @@ impl History for Mutant {
             }
             Flaw::NeverLetsAClaimEnd if !repeats && is_running => return Ok(Claimed::Held { until: claim.hold.until }),
             Flaw::EndsAClaimLate => claim.now -= SignedDuration::from_millis(1),
-            Flaw::GrantsTheDead => claim.redriven = true,
+            Flaw::GrantsTheDead => claim.redriven |= state == Some(ExecutionState::Dead),
             Flaw::BuriesForEver => claim.redriven = false,
+            Flaw::RedrivesOnlyTheDead => claim.redriven &= state == Some(ExecutionState::Dead),
+            Flaw::SkipsForEver if before.is_some() => claim.work.origin = kairos::Origin::Schedule,
             Flaw::ClaimsInTwoSteps => tokio::task::yield_now().await,
             _ => {}
         }
         let claimed = self.inner.claim(&claim).await?;
-        let state = before.as_ref().map(|before| before.state);
         let attempt = before.as_ref().map_or(1, |before| before.attempts + 1);
         let flawed = match (self.flaw, claimed) {
             (Flaw::GrantsTwice, Claimed::Held { .. }) => Claimed::Granted { attempt },
@@ -142,6 +150,11 @@ impl History for Mutant {
                 Claimed::Finished(ExecutionState::Dead)
             }
             (Flaw::GoesOnCountingWhenRedriven, Claimed::Granted { .. }) if state == Some(ExecutionState::Dead) => {
+                Claimed::Granted { attempt }
+            }
+            (Flaw::BackfillsWhatSucceeded, Claimed::Finished(ExecutionState::Succeeded))
+                if claim.work.origin == kairos::Origin::Backfill =>
+            {
                 Claimed::Granted { attempt }
             }
             (Flaw::CountsFromZero, Claimed::Granted { attempt }) => Claimed::Granted { attempt: attempt - 1 },
