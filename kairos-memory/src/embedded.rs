@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use kairos::backend::{Delivery, Invocation, Invoker};
@@ -181,6 +182,8 @@ impl Embedded {
                 continue;
             }
             for firing in due {
+                // In memory no await ever waits: without this, nothing else on the runtime would run until all is dispatched.
+                give_way().await;
                 let request = DispatchRequest::of_trigger(firing.input.clone(), clock.now());
                 if let Err(error) = dispatcher.dispatch(&request).await {
                     tracing::warn!(%error, "an occurrence could not be dispatched; its trigger fires again");
@@ -202,6 +205,19 @@ impl Embedded {
             })
             .await
     }
+}
+
+/// Lets the other tasks of the runtime have their turn.
+async fn give_way() {
+    let mut given = false;
+    std::future::poll_fn(|context| {
+        if std::mem::replace(&mut given, true) {
+            return Poll::Ready(());
+        }
+        context.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
 }
 
 impl fmt::Debug for Embedded {

@@ -18,7 +18,8 @@ pub trait Clock: fmt::Debug + Send + Sync + 'static {
     /// The time now.
     fn now(&self) -> Timestamp;
 
-    /// Completes once [`Clock::now`] is at or after `instant`; at once if it already is.
+    /// Completes once [`Clock::now`] is at or after `instant`; at once if it already is. If the clock is set back meanwhile, it completes
+    /// after as long as was left when it began: who waits for an instant looks again.
     fn sleep_until(&self, instant: Timestamp) -> BoxFuture<'static, ()>;
 }
 
@@ -85,15 +86,18 @@ impl Clock for SystemClock {
 
     #[allow(clippy::disallowed_methods, reason = "the one place that waits")]
     fn sleep_until(&self, instant: Timestamp) -> BoxFuture<'static, ()> {
-        // Tokio's timers do not reach further; by then the loop below asks again.
-        const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
+        // Timers stand still while the machine sleeps, and know nothing of a clock that is set: the clock is asked this often.
+        const OFTEN: Duration = Duration::from_secs(30);
         Box::pin(async move {
+            let mut at_most = between(Timestamp::now(), instant);
             loop {
-                let left = between(Timestamp::now(), instant);
+                let left = between(Timestamp::now(), instant).min(at_most);
                 if left.is_zero() {
                     return;
                 }
-                tokio::time::sleep(left.min(LONGEST)).await;
+                let turn = left.min(OFTEN);
+                tokio::time::sleep(turn).await;
+                at_most = at_most.saturating_sub(turn);
             }
         })
     }

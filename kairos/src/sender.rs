@@ -48,6 +48,8 @@ pub(crate) struct Sent {
     /// How many are not on the queue, and why the first of them is not.
     pub(crate) failed: usize,
     pub(crate) error: Option<Error>,
+    /// Whether the queue refused a whole batch until the last try.
+    pub(crate) is_down: bool,
 }
 
 impl Sent {
@@ -56,6 +58,7 @@ impl Sent {
         self.retries += other.retries;
         self.failed += other.failed;
         self.error = self.error.take().or(other.error);
+        self.is_down |= other.is_down;
     }
 
     fn fail(&mut self, count: usize, error: Error) {
@@ -97,8 +100,11 @@ impl Sender {
         let mut again: Vec<Message> = Vec::new();
         for attempt in 1.. {
             let current = if attempt == 1 { batch } else { &again };
+            let mut is_whole = false;
             let (failed, error) = match self.queue.send(current).await {
-                Ok(answers) => {
+                Ok(mut answers) => {
+                    // No answer is no promise.
+                    answers.resize_with(current.len(), || Err(unanswered()));
                     let mut failed = Vec::new();
                     let mut retryable = None;
                     for (message, answer) in current.iter().zip(answers) {
@@ -113,7 +119,10 @@ impl Sender {
                     }
                     (failed, retryable)
                 }
-                Err(error) if error.is_retryable() => (current.to_vec(), Some(error)),
+                Err(error) if error.is_retryable() => {
+                    is_whole = true;
+                    (current.to_vec(), Some(error))
+                }
                 Err(error) => {
                     sent.fail(current.len(), error);
                     break;
@@ -121,6 +130,7 @@ impl Sender {
             };
             let Some(error) = error else { break };
             if attempt >= self.config.attempts {
+                sent.is_down = is_whole || (failed.len() == batch.len() && batch.len() > 1);
                 sent.fail(failed.len(), error);
                 break;
             }
@@ -131,6 +141,10 @@ impl Sender {
         }
         sent
     }
+}
+
+fn unanswered() -> Error {
+    Error::new(ErrorKind::Unavailable, "the queue did not answer for this message")
 }
 
 /// Cuts messages into batches within the limits, in order; and the sizes of those that fit in none.

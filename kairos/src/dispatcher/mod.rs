@@ -172,7 +172,7 @@ impl Dispatcher {
             let (batch, following) = join(self.sender.send(&messages, seed(request)), following).await;
             sent.merge(batch);
             // A queue that refuses a whole batch time and again is down: the rest of the pages would not fare better.
-            let is_down = sent.error.as_ref().is_some_and(Error::is_retryable);
+            let is_down = sent.is_down && sent.queued == 0;
             match following {
                 Some(following) if !is_down => page = following?,
                 _ => break,

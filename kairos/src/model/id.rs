@@ -79,6 +79,12 @@ const PROCESS_PREFIX: &str = "proceso-";
 pub(super) const SCHEDULE_PREFIX: &str = "calendarizacion-";
 
 impl ScheduleId {
+    /// Whether it is of the kind that Kairos gives; triggers of others may lie beside its own.
+    #[must_use]
+    pub fn is_own(&self) -> bool {
+        self.0.starts_with(SCHEDULE_PREFIX)
+    }
+
     /// The expression that the id was made of, or `None` if it stands for more than a bare expression.
     #[must_use]
     pub fn expression(&self) -> Option<String> {

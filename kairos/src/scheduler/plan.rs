@@ -13,8 +13,10 @@ pub(super) enum Intent {
     Join,
     /// One process less.
     Leave,
-    /// Its trigger, for the processes that it has.
+    /// Its trigger, for a process that is known to belong to it.
     Keep,
+    /// What its count asks for, as the call that holds it has not come to its own end.
+    Settle,
     /// Its trigger, before a process moves to it.
     Prepare,
 }
@@ -51,7 +53,7 @@ pub(super) fn plan(found: Option<&Schedule>, intent: Intent, specification: &Spe
     let Some(found) = found else {
         return match intent {
             // Nobody holds the trigger of a schedule without record; if there is one, reconciling finds it.
-            Intent::Leave => Plan::Write { after: None, then: Then::Nothing },
+            Intent::Leave | Intent::Settle => Plan::Write { after: None, then: Then::Nothing },
             Intent::Join | Intent::Keep | Intent::Prepare => {
                 let fresh = Schedule::new(specification.clone(), asker.now);
                 create(fresh, count_after(asker.counted.unwrap_or(0), intent), asker)
@@ -75,9 +77,11 @@ pub(super) fn plan(found: Option<&Schedule>, intent: Intent, specification: &Spe
         (ScheduleState::Active, Intent::Join | Intent::Leave) => {
             Plan::Write { after: Some(Schedule { process_count: Some(count), ..found.clone() }), then: Then::Nothing }
         }
-        (ScheduleState::Active, Intent::Keep | Intent::Prepare) => Plan::Write { after: None, then: Then::Nothing },
+        (ScheduleState::Active, Intent::Keep | Intent::Prepare | Intent::Settle) => {
+            Plan::Write { after: None, then: Then::Nothing }
+        }
         // Its holder is this very call, or never came back: what it left undone is done now.
-        (_, Intent::Leave | Intent::Keep) if count == 0 => retire(found.clone(), asker),
+        (_, Intent::Leave | Intent::Settle) if count == 0 => retire(found.clone(), asker),
         _ => create(found.clone(), count, asker),
     }
 }
@@ -86,7 +90,9 @@ fn count_after(before: u64, intent: Intent) -> u64 {
     match intent {
         Intent::Join => before.saturating_add(1),
         Intent::Leave => before.saturating_sub(1),
-        Intent::Keep | Intent::Prepare => before,
+        // The process was read a moment ago, whoever failed to count it.
+        Intent::Keep => before.max(1),
+        Intent::Prepare | Intent::Settle => before,
     }
 }
 
@@ -103,7 +109,7 @@ fn retire(record: Schedule, asker: &Asker) -> Plan {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use Intent::{Join, Keep, Leave, Prepare};
+    use Intent::{Join, Keep, Leave, Prepare, Settle};
     use Then::{CreateTrigger, DeleteTrigger, Nothing};
 
     const NOW: i64 = 1_000;
@@ -173,11 +179,13 @@ mod tests {
                 let empty = record(held.clone(), 0);
                 assert_eq!(planned(Some(&empty), Join, None), (written("Creando", 1), CreateTrigger));
                 assert_eq!(planned(Some(&empty), Prepare, None), (written("Creando", 0), CreateTrigger));
-                assert_eq!(planned(Some(&empty), Keep, None), (written("Retirando", 0), DeleteTrigger));
+                assert_eq!(planned(Some(&empty), Keep, None), (written("Creando", 1), CreateTrigger));
+                assert_eq!(planned(Some(&empty), Settle, None), (written("Retirando", 0), DeleteTrigger));
                 assert_eq!(planned(Some(&empty), Leave, None), (written("Retirando", 0), DeleteTrigger));
                 let used = record(held, 2);
                 assert_eq!(planned(Some(&used), Join, None), (written("Creando", 3), CreateTrigger));
                 assert_eq!(planned(Some(&used), Keep, None), (written("Creando", 2), CreateTrigger));
+                assert_eq!(planned(Some(&used), Settle, None), (written("Creando", 2), CreateTrigger));
                 assert_eq!(planned(Some(&used), Leave, None), (written("Creando", 1), CreateTrigger));
             }
         }
@@ -187,7 +195,7 @@ mod tests {
     fn a_live_hold_of_another_call_is_waited_for() {
         let asker = Asker { hold: hold("me", NOW + 60), now: at(NOW), counted: None };
         for held in [ScheduleState::Creating(hold("other", NOW + 1)), ScheduleState::Retiring(hold("other", NOW + 1))] {
-            for intent in [Join, Leave, Keep, Prepare] {
+            for intent in [Join, Leave, Keep, Prepare, Settle] {
                 let plan = plan(Some(&record(held.clone(), 1)), intent, &Specification::new("rate(1 day)"), &asker);
                 assert_eq!(plan, Plan::Wait { until: at(NOW + 1) });
             }

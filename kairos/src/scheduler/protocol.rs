@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::Scheduler;
 use super::plan::{Asker, Intent, Plan, Then, plan};
-use crate::backend::{Change, ProcessFilter, Transaction, Trigger};
+use crate::backend::{Change, ProcessFilter, Transaction, Trigger, TriggerKey};
 use crate::clock::{ClockExt as _, between, later};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{Hold, Process, ProcessId, Schedule, ScheduleId, ScheduleState, Specification};
@@ -62,7 +62,10 @@ impl Scheduler {
         Call {
             token: self.chance.uuid(),
             deadline: later(self.clock.now(), self.config.patience),
-            pauses: 0, doubts: 0, held: BTreeSet::new() }
+            pauses: 0,
+            doubts: 0,
+            held: BTreeSet::new(),
+        }
     }
 
     pub(super) fn hold(&self, call: &Call) -> Hold {
@@ -95,14 +98,14 @@ impl Scheduler {
         let found = self.store.schedule(wish.schedule_id).await?;
         let leaving = wish.process.before.as_ref().map(|process| &process.id);
         let counted = self.count_if_needed(wish.schedule_id, found.as_ref(), wish.intent, leaving).await?;
-        let asker = self.asker(call, counted);
+        let asker = self.asker(call, counted.count);
         match plan(found.as_ref(), wish.intent, wish.specification, &asker) {
             Plan::Wait { until } => {
                 self.pause(call, Some(until)).await?;
                 Ok(Round::Again)
             }
             Plan::Write { after, then } => {
-                let mut transaction = Transaction::new();
+                let mut transaction = counted.condition();
                 // A process that stays as it is, is a condition of what is written for it.
                 let is_about_process = wish.process.before.is_some() || wish.process.after.is_some();
                 if is_about_process && (after.is_some() || wish.process.before != wish.process.after) {
@@ -113,6 +116,9 @@ impl Scheduler {
                 }
                 if after.is_some() {
                     transaction = transaction.with_schedule(found, after.clone());
+                } else if wish.process.before == wish.process.after {
+                    // Nothing is written, and nothing needs to be so.
+                    return Ok(Round::Written { held: None, then });
                 }
                 if self.commit(call, &transaction).await? {
                     Ok(Round::Written { held: after, then })
@@ -164,23 +170,26 @@ impl Scheduler {
                 return Ok(());
             };
             let wish = Wish {
-                intent: Intent::Keep,
+                intent: Intent::Settle,
                 schedule_id: id,
                 specification: &record.specification,
                 process: Change { before: None, after: None },
             };
             if let Round::Written { held, then } = self.round(call, &wish).await? {
                 self.carry_out(call, held, then).await?;
-                return Ok(());
             }
         }
     }
 
-    /// Does what a round has left to be done. False if the record was taken over meanwhile.
+    /// Does what a round has left to be done. False if that is no longer this call's to do: the record was taken over, or its hold
+    /// could end before the trigger is dealt with. In the latter case the call still counts it among what it holds.
     pub(super) async fn carry_out(&self, call: &mut Call, held: Option<Schedule>, then: Then) -> Result<bool> {
         let Some(held) = held.filter(|_| then != Then::Nothing) else {
             return Ok(true);
         };
+        if !self.has_time(&held) {
+            return Ok(false);
+        }
         let is_settled = if then == Then::CreateTrigger {
             let arn = self.create_trigger(&held).await?;
             self.finish(call, &held.id, |record| {
@@ -189,11 +198,21 @@ impl Scheduler {
             .await?
         } else {
             let key = Trigger::new(held.id.clone(), held.specification.clone()).key();
-            self.limited("delete the trigger", self.schedules.delete(&key)).await?;
+            self.delete_trigger(&key).await?;
             self.finish(call, &held.id, |_| None).await?
         };
         call.held.remove(&held.id);
         Ok(is_settled)
+    }
+
+    /// Whether a call of the schedule backend would end before the hold under which it is made.
+    pub(super) fn has_time(&self, held: &Schedule) -> bool {
+        let end_of_call = later(self.clock.now(), self.config.call_limit);
+        held.state.hold().is_some_and(|hold| !hold.has_ended(end_of_call))
+    }
+
+    pub(super) async fn delete_trigger(&self, key: &TriggerKey) -> Result<()> {
+        self.limited("delete the trigger", self.schedules.delete(key)).await
     }
 
     pub(super) async fn create_trigger(&self, held: &Schedule) -> Result<String> {
@@ -217,7 +236,7 @@ impl Scheduler {
     }
 
     /// Ends my hold with another record, or none. False if it is no longer mine.
-    async fn finish(
+    pub(super) async fn finish(
         &self,
         call: &mut Call,
         id: &ScheduleId,
@@ -244,49 +263,74 @@ impl Scheduler {
         found: Option<&Schedule>,
         intent: Intent,
         leaving: Option<&ProcessId>,
-    ) -> Result<Option<u64>> {
-        match (found, intent) {
-            (None, Intent::Join | Intent::Leave | Intent::Prepare) => Ok(None),
-            (None, Intent::Keep) => self.count_rows(id).await.map(Some),
-            (Some(found), _) if found.process_count.is_none() => self.count_rows(id).await.map(Some),
-            (Some(found), Intent::Leave) if found.process_count <= Some(1) => {
-                let others = self.has_others(id, leaving).await?;
-                Ok(Some(if others { 2 } else { 1 }))
-            }
-            _ => Ok(None),
+    ) -> Result<Counted> {
+        let must_count = match found {
+            None => intent == Intent::Keep,
+            Some(found) => found.process_count.is_none(),
+        };
+        if must_count {
+            let (count, _) = self.count_rows(id).await?;
+            return Ok(Counted { count: Some(count), witness: None });
         }
+        let might_be_last = found.is_some_and(|found| found.process_count <= Some(1));
+        if intent == Intent::Leave && might_be_last {
+            let witness = self.another(id, leaving).await?;
+            return Ok(Counted { count: Some(if witness.is_some() { 2 } else { 1 }), witness });
+        }
+        Ok(Counted::default())
     }
 
-    pub(super) async fn count_rows(&self, id: &ScheduleId) -> Result<u64> {
+    /// How many rows a schedule has, and one of them.
+    pub(super) async fn count_rows(&self, id: &ScheduleId) -> Result<(u64, Option<Arc<Process>>)> {
         let filter = ProcessFilter::of_schedule(id.clone());
         let mut page = PageRequest::first(PageRequest::MAX_LIMIT);
-        let mut count = 0;
+        let (mut count, mut sample) = (0, None);
         loop {
             let processes = self.store.list_processes(&filter, &page).await?;
             count += processes.items.len() as u64;
+            sample = sample.or(processes.items.into_iter().next());
             match processes.next {
                 Some(cursor) => page = page.with_cursor(cursor),
-                None => return Ok(count),
+                None => return Ok((count, sample)),
             }
         }
     }
 
-    /// Whether a process other than `leaving` belongs to the schedule. A listing may lag: each one is looked up.
-    async fn has_others(&self, id: &ScheduleId, leaving: Option<&ProcessId>) -> Result<bool> {
+    /// A process other than `leaving` that belongs to the schedule. A listing may lag: each one is looked up.
+    async fn another(&self, id: &ScheduleId, leaving: Option<&ProcessId>) -> Result<Option<Arc<Process>>> {
         let filter = ProcessFilter::of_schedule(id.clone());
         let mut page = PageRequest::first(10);
         loop {
             let processes = self.store.list_processes(&filter, &page).await?;
             for listed in processes.items.iter().filter(|process| Some(&process.id) != leaving) {
                 let stored = self.store.process(&listed.id).await?;
-                if stored.is_some_and(|stored| stored.schedule_id == *id) {
-                    return Ok(true);
+                if let Some(stored) = stored.filter(|stored| stored.schedule_id == *id) {
+                    return Ok(Some(stored));
                 }
             }
             match processes.next {
                 Some(cursor) => page = page.with_cursor(cursor),
-                None => return Ok(false),
+                None => return Ok(None),
             }
+        }
+    }
+}
+
+/// What the rows of a schedule show.
+#[derive(Debug, Default)]
+pub(super) struct Counted {
+    /// How many there are, if they were counted.
+    pub(super) count: Option<u64>,
+    /// A process for whose sake the trigger stays. It has to be there still when that is decided.
+    witness: Option<Arc<Process>>,
+}
+
+impl Counted {
+    /// A transaction that holds only while the witness is as it was read.
+    pub(super) fn condition(&self) -> Transaction {
+        match &self.witness {
+            Some(witness) => Transaction::new().with_process(Some(witness.clone()), Some(witness.clone())),
+            None => Transaction::new(),
         }
     }
 }

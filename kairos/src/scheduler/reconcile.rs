@@ -8,13 +8,12 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::Scheduler;
-use super::plan::Then;
 use super::protocol::Call;
 use super::query::specification_of;
 use crate::backend::{ProcessFilter, Transaction, Trigger, TriggerKey};
 use crate::clock::ClockExt as _;
 use crate::error::{Error, Result};
-use crate::model::{Process, Schedule, ScheduleId, ScheduleState};
+use crate::model::{Process, Schedule, ScheduleId, ScheduleState, Specification};
 use crate::page::PageRequest;
 
 /// Whether to repair what is found.
@@ -78,6 +77,8 @@ pub enum Problem {
     DifferentTrigger,
     /// It has a record and no processes.
     RecordWithoutProcesses,
+    /// It could not be looked at.
+    Unreadable,
     /// Its record counts other than the rows do.
     WrongCount {
         /// What the record says; `None` if the older system wrote it.
@@ -96,6 +97,7 @@ impl fmt::Display for Problem {
             Self::RecordWithoutTrigger => f.write_str("record without trigger"),
             Self::DifferentTrigger => f.write_str("the trigger fires at other times than the record says"),
             Self::RecordWithoutProcesses => f.write_str("record without processes"),
+            Self::Unreadable => f.write_str("cannot be looked at"),
             Self::WrongCount { recorded: Some(recorded), counted } => {
                 write!(f, "counts {recorded} processes, has {counted}")
             }
@@ -143,42 +145,83 @@ impl Scheduler {
     /// Finds and repairs what failed or interrupted calls have left behind: abandoned holds, triggers without record, records without
     /// trigger, records without processes, counts that are off.
     ///
-    /// Safe beside all other calls: each repair holds the schedule's record as they do, and leaves alone what somebody else holds.
-    /// Remembers one entry per schedule while it runs.
+    /// Safe beside all other calls: what is repaired is held first, as they do it, and counted then; what somebody else holds is
+    /// left alone, and so are triggers whose names Kairos does not give. Remembers one entry per schedule while it runs.
     ///
     /// # Errors
-    /// Whatever the backends answer while everything is read through. A single repair that fails is in the report instead.
+    /// Whatever the backends answer while everything is listed. What fails for one schedule is in the report instead.
     pub async fn reconcile(&self, mode: ReconcileMode) -> Result<ReconcileReport> {
         let reconciled = async {
             let (examined, suspects) = self.suspects().await?;
-            if !suspects.is_empty() && !self.store.capabilities().consistent_listings {
+            if !suspects.is_empty() && self.listings_lag() {
                 self.clock.sleep(LAG).await;
             }
             let mut findings = Vec::new();
-            for (id, group) in suspects {
-                findings.extend(self.reconcile_one(&id, group, mode).await?);
+            for key in suspects {
+                findings.extend(self.reconcile_one(&key, mode).await);
             }
             Ok(ReconcileReport { examined, findings })
         };
         reconciled.await.map_err(|error: Error| error.during("reconcile"))
     }
 
-    /// Every schedule that does not look right at first sight, with its group.
-    async fn suspects(&self) -> Result<((usize, usize, usize), BTreeMap<ScheduleId, Option<String>>)> {
-        let mut suspects = BTreeMap::new();
-        let mut triggers = BTreeMap::new();
+    fn listings_lag(&self) -> bool {
+        !self.store.capabilities().consistent_listings
+    }
+
+    /// Every schedule that does not look right at first sight.
+    async fn suspects(&self) -> Result<((usize, usize, usize), BTreeSet<TriggerKey>)> {
+        let mut triggers = self.listed_triggers().await?;
+        let (processes, mut rows) = self.listed_rows().await?;
+        let examined_triggers = triggers.len();
+        let mut suspects = BTreeSet::new();
+        let mut records = 0;
         let mut page = PageRequest::first(PageRequest::MAX_LIMIT);
         loop {
-            let listed = self.schedules.list(&page).await?;
-            triggers.extend(listed.items.into_iter().map(|trigger| (trigger.key(), trigger.specification)));
+            let listed = self.store.list_schedules(&page).await?;
+            records += listed.items.len();
+            for record in listed.items {
+                let key = key_of(&record);
+                let situation = Situation {
+                    trigger: triggers.remove(&key).map(|found| Trigger::new(record.id.clone(), found)),
+                    rows: rows.remove(&record.id).map_or(0, |(count, _)| count),
+                    sample: None,
+                    record: Some(record),
+                };
+                if examine(&situation, &key, self.clock.now()).is_some() {
+                    suspects.insert(key);
+                }
+            }
             match listed.next {
                 Some(cursor) => page = page.with_cursor(cursor),
                 None => break,
             }
         }
-        let mut rows: BTreeMap<ScheduleId, (u64, Option<String>)> = BTreeMap::new();
+        suspects.extend(rows.into_iter().map(|(schedule_id, (_, group))| TriggerKey { schedule_id, group }));
+        suspects.extend(triggers.into_keys());
+        Ok(((processes, records, examined_triggers), suspects))
+    }
+
+    /// All triggers that are Kairos's own by their names.
+    async fn listed_triggers(&self) -> Result<BTreeMap<TriggerKey, Specification>> {
+        let mut triggers = BTreeMap::new();
+        let mut page = PageRequest::first(PageRequest::MAX_LIMIT);
+        loop {
+            let listed = self.schedules.list(&page).await?;
+            let own = listed.items.into_iter().filter(|trigger| trigger.schedule_id.is_own());
+            triggers.extend(own.map(|trigger| (trigger.key(), trigger.specification)));
+            match listed.next {
+                Some(cursor) => page = page.with_cursor(cursor),
+                None => return Ok(triggers),
+            }
+        }
+    }
+
+    /// How many processes there are, and how many of each schedule, with its group.
+    async fn listed_rows(&self) -> Result<(usize, BTreeMap<ScheduleId, (u64, Option<String>)>)> {
+        let mut rows = BTreeMap::new();
         let mut processes = 0;
-        page = PageRequest::first(PageRequest::MAX_LIMIT);
+        let mut page = PageRequest::first(PageRequest::MAX_LIMIT);
         loop {
             let listed = self.store.list_processes(&ProcessFilter::default(), &page).await?;
             processes += listed.items.len();
@@ -187,113 +230,110 @@ impl Scheduler {
             }
             match listed.next {
                 Some(cursor) => page = page.with_cursor(cursor),
-                None => break,
+                None => return Ok((processes, rows)),
             }
         }
-        let examined_triggers = triggers.len();
-        let mut recorded = BTreeSet::new();
-        page = PageRequest::first(PageRequest::MAX_LIMIT);
-        loop {
-            let listed = self.store.list_schedules(&page).await?;
-            for record in listed.items {
-                let key = key_of(&record);
-                let specification = triggers.remove(&key);
-                let situation = Situation {
-                    trigger: specification.map(|found| Trigger::new(record.id.clone(), found)),
-                    rows: rows.remove(&record.id).map_or(0, |(count, _)| count),
-                    sample: None,
-                    record: Some(record),
-                };
-                if examine(&situation, self.clock.now()).is_some() {
-                    suspects.insert(key.schedule_id.clone(), key.group);
-                }
-                recorded.insert(key.schedule_id);
-            }
-            match listed.next {
-                Some(cursor) => page = page.with_cursor(cursor),
-                None => break,
-            }
-        }
-        suspects.extend(rows.into_iter().map(|(id, (_, group))| (id, group)));
-        suspects.extend(triggers.into_keys().map(|key| (key.schedule_id, key.group)));
-        Ok(((processes, recorded.len(), examined_triggers), suspects))
     }
 
     /// Looks at one schedule again, closely, and repairs it. Nothing, if it is as it should be by now.
-    async fn reconcile_one(
-        &self,
-        id: &ScheduleId,
-        group: Option<String>,
-        mode: ReconcileMode,
-    ) -> Result<Option<Finding>> {
+    async fn reconcile_one(&self, key: &TriggerKey, mode: ReconcileMode) -> Option<Finding> {
         let mut call = self.begin();
-        let mut found = None;
-        loop {
-            let situation = self.look(id, group.clone()).await?;
-            let Some(problem) = examine(&situation, self.clock.now()) else {
-                return Ok(found.map(|problem| Finding { schedule_id: id.clone(), problem, repair: Repair::Done }));
-            };
-            found.get_or_insert_with(|| problem.clone());
-            let repair = match mode {
-                ReconcileMode::DryRun => Ok(Some(Repair::Planned)),
-                ReconcileMode::Repair => self.repair(&mut call, id, situation, &problem).await,
-            };
-            let repair = match repair {
-                Ok(Some(repair)) => repair,
-                // Somebody was faster; what is left to do now?
-                Ok(None) => continue,
-                Err(error) => Repair::Failed(error.to_string()),
-            };
-            let problem = found.unwrap_or(problem);
-            return Ok(Some(Finding { schedule_id: id.clone(), problem, repair }));
-        }
+        let mut problem = None;
+        let repaired = self.reconcile_key(&mut call, key, mode, &mut problem).await;
+        let repair = match self.end(call, repaired).await {
+            Ok(repair) => repair?,
+            Err(error) => Repair::Failed(error.to_string()),
+        };
+        let problem = problem.unwrap_or(Problem::Unreadable);
+        Some(Finding { schedule_id: key.schedule_id.clone(), problem, repair })
     }
 
-    /// The record first: what is written on condition of it holds only if nothing has joined or left since.
-    async fn look(&self, id: &ScheduleId, group: Option<String>) -> Result<Situation> {
-        let record = self.store.schedule(id).await?;
-        let group = record.as_ref().map_or(group, |record| record.specification.group.clone());
-        let trigger = self.schedules.get(&TriggerKey { schedule_id: id.clone(), group }).await?;
-        let rows = self.count_rows(id).await?;
-        let first = self.store.list_processes(&ProcessFilter::of_schedule(id.clone()), &PageRequest::first(1)).await?;
-        Ok(Situation { record, trigger, rows, sample: first.items.into_iter().next() })
-    }
-
-    /// Makes the schedule what its rows ask for. `None` if somebody was faster.
-    async fn repair(
+    async fn reconcile_key(
         &self,
         call: &mut Call,
-        id: &ScheduleId,
-        situation: Situation,
-        problem: &Problem,
+        key: &TriggerKey,
+        mode: ReconcileMode,
+        first_problem: &mut Option<Problem>,
     ) -> Result<Option<Repair>> {
-        let Situation { record, trigger, rows, sample } = situation;
-        let base = match &record {
-            Some(record) => record.clone(),
-            None => {
-                let specification = match (&trigger, &sample) {
-                    (Some(trigger), _) => trigger.specification.clone(),
-                    (None, Some(process)) => specification_of(process)?,
-                    (None, None) => return Ok(None),
-                };
-                Schedule { id: id.clone(), ..Schedule::new(specification, self.clock.now()) }
+        loop {
+            let situation = self.look(key).await?;
+            let Some(problem) = examine(&situation, key, self.clock.now()) else {
+                return Ok(first_problem.is_some().then_some(Repair::Done));
+            };
+            first_problem.get_or_insert_with(|| problem.clone());
+            if mode == ReconcileMode::DryRun {
+                return Ok(Some(Repair::Planned));
             }
-        };
-        let (state, then) = match problem {
-            Problem::WrongCount { .. } => (ScheduleState::Active, Then::Nothing),
-            _ if rows > 0 => (ScheduleState::Creating(self.hold(call)), Then::CreateTrigger),
-            _ => (ScheduleState::Retiring(self.hold(call)), Then::DeleteTrigger),
-        };
-        let after = Schedule { state, process_count: Some(rows), ..base };
-        let transaction = Transaction::new().with_schedule(record, Some(after.clone()));
-        if !self.commit(call, &transaction).await? {
-            return Ok(None);
+            if is_stray(&situation, key) {
+                // Nobody creates a trigger under this key: its schedule has another group.
+                self.delete_trigger(key).await?;
+                return Ok(Some(Repair::Done));
+            }
+            if self.repair(call, key, situation).await? {
+                return Ok(Some(Repair::Done));
+            }
+            // Somebody was faster; what is left to do by now?
+            self.pause(call, None).await?;
         }
-        if *problem == Problem::DifferentTrigger {
-            self.schedules.delete(&key_of(&after)).await?;
+    }
+
+    async fn look(&self, key: &TriggerKey) -> Result<Situation> {
+        let record = self.store.schedule(&key.schedule_id).await?;
+        let trigger = self.schedules.get(key).await?;
+        let (rows, sample) = self.count_rows(&key.schedule_id).await?;
+        Ok(Situation { record, trigger, rows, sample })
+    }
+
+    /// Makes the schedule what its rows ask for. False if somebody was faster.
+    async fn repair(&self, call: &mut Call, key: &TriggerKey, situation: Situation) -> Result<bool> {
+        let Some(held) = self.take(call, key, situation).await? else {
+            return Ok(false);
+        };
+        // Nobody can join or leave from here on: what is counted now is so.
+        if self.listings_lag() {
+            self.clock.sleep(LAG).await;
         }
-        let settled = self.carry_out(call, Some(after), then).await?;
-        Ok(settled.then_some(Repair::Done))
+        let (rows, _) = self.count_rows(&held.id).await?;
+        let trigger = self.schedules.get(key).await?;
+        if !self.has_time(&held) {
+            return Ok(false);
+        }
+        let differs = trigger.as_ref().is_some_and(|trigger| trigger.specification != held.specification);
+        if rows == 0 || differs {
+            self.delete_trigger(key).await?;
+        }
+        let arn = if rows > 0 { Some(self.create_trigger(&held).await?) } else { None };
+        let settled = self
+            .finish(call, &held.id, |record| {
+                (rows > 0).then(|| Schedule {
+                    state: ScheduleState::Active,
+                    process_count: Some(rows),
+                    trigger_arn: arn.clone(),
+                    ..record
+                })
+            })
+            .await?;
+        call.held.remove(&held.id);
+        Ok(settled)
+    }
+
+    /// Takes the right to a schedule, on condition that its record is as it was read. The count is left open: whoever takes over counts.
+    async fn take(&self, call: &mut Call, key: &TriggerKey, situation: Situation) -> Result<Option<Schedule>> {
+        let base = match (&situation.record, &situation.trigger, &situation.sample) {
+            (Some(record), ..) => record.clone(),
+            (None, Some(trigger), _) => Schedule::new(trigger.specification.clone(), self.clock.now()),
+            (None, None, Some(process)) => Schedule::new(specification_of(process)?, self.clock.now()),
+            (None, None, None) => return Ok(None),
+        };
+        let held = Schedule {
+            id: key.schedule_id.clone(),
+            state: ScheduleState::Creating(self.hold(call)),
+            process_count: None,
+            ..base
+        };
+        call.held.insert(held.id.clone());
+        let transaction = Transaction::new().with_schedule(situation.record, Some(held.clone()));
+        Ok(self.commit(call, &transaction).await?.then_some(held))
     }
 }
 
@@ -301,11 +341,16 @@ fn key_of(record: &Schedule) -> TriggerKey {
     Trigger::new(record.id.clone(), record.specification.clone()).key()
 }
 
+/// Whether the trigger under this key is one that its schedule does not have, as that has another group.
+fn is_stray(situation: &Situation, key: &TriggerKey) -> bool {
+    situation.record.as_ref().is_some_and(|record| key_of(record) != *key)
+}
+
 /// What is wrong with a schedule, if anything. What somebody holds is theirs to finish.
-fn examine(situation: &Situation, now: Timestamp) -> Option<Problem> {
+fn examine(situation: &Situation, key: &TriggerKey, now: Timestamp) -> Option<Problem> {
     let Situation { record, trigger, rows, .. } = situation;
-    let Some(record) = record else {
-        return if *rows > 0 {
+    let Some(record) = record.as_ref().filter(|_| !is_stray(situation, key)) else {
+        return if *rows > 0 && record.is_none() {
             Some(Problem::ProcessesWithoutRecord)
         } else {
             trigger.as_ref().map(|_| Problem::TriggerWithoutRecord)

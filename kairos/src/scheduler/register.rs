@@ -5,9 +5,9 @@ use std::sync::Arc;
 use super::Scheduler;
 use super::plan::{Intent, Plan, Then, plan};
 use super::protocol::{Call, Round, Wish};
-use crate::backend::{Change, Transaction};
+use crate::backend::Change;
 use crate::error::{Error, ErrorKind, Fault, Result};
-use crate::model::{Process, ProcessId, Registration, ScheduleState, Specification};
+use crate::model::{Process, ProcessId, Registration, Schedule, ScheduleState, Specification};
 
 /// The answer to a registration.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -67,7 +67,7 @@ impl Scheduler {
             created |= intent == Intent::Join;
             let settled = match self.carry_out(call, held, then).await {
                 Err(error) if created => {
-                    self.withdraw(call, &wanted, &specification).await;
+                    self.withdraw(call, &wanted, &specification, error.kind()).await;
                     return Err(error);
                 }
                 settled => settled?,
@@ -80,23 +80,28 @@ impl Scheduler {
     }
 
     /// Takes back a registration whose trigger could not be created, as far as possible: what remains, reconciling finds.
-    async fn withdraw(&self, call: &mut Call, process: &Arc<Process>, specification: &Specification) {
+    async fn withdraw(&self, call: &mut Call, process: &Arc<Process>, specification: &Specification, why: ErrorKind) {
         let withdrawn = async {
             let found = self.store.schedule(&process.schedule_id).await?;
-            let asker = self.asker(call, None);
-            let Plan::Write { after, mut then } = plan(found.as_ref(), Intent::Leave, specification, &asker) else {
+            let counted =
+                self.count_if_needed(&process.schedule_id, found.as_ref(), Intent::Leave, Some(&process.id)).await?;
+            let asker = self.asker(call, counted.count);
+            let Plan::Write { mut after, mut then } = plan(found.as_ref(), Intent::Leave, specification, &asker) else {
                 return Ok(());
             };
-            // The trigger cannot be created now: whoever comes next may try for the processes that are left.
-            let after = after.map(|mut after| {
-                if let ScheduleState::Creating(hold) = &mut after.state {
-                    hold.until = asker.now;
-                    then = Then::Nothing;
-                }
-                after
-            });
-            let transaction =
-                Transaction::new().with_process(Some(process.clone()), None).with_schedule(found, after.clone());
+            if then == Then::DeleteTrigger && why == ErrorKind::Conflict {
+                // The trigger that is there is somebody else's.
+                (after, then) = (None, Then::Nothing);
+            }
+            if let Some(Schedule { state: ScheduleState::Creating(hold), .. }) = &mut after {
+                // It cannot be created now: whoever comes next may try for the processes that are left.
+                hold.until = asker.now;
+                then = Then::Nothing;
+            }
+            let mut transaction = counted.condition().with_process(Some(process.clone()), None);
+            if found.is_some() {
+                transaction = transaction.with_schedule(found, after.clone());
+            }
             if self.commit(call, &transaction).await? {
                 self.carry_out(call, after, then).await?;
             }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::Scheduler;
 use super::plan::{Intent, Plan, Then, plan};
 use super::protocol::Call;
+use super::query::specification_of;
 use crate::backend::Transaction;
 use crate::error::{Error, Fault, Result};
 use crate::model::{Changes, Process, ProcessId, Registration, Schedule, ScheduleState, Specification};
@@ -30,7 +31,7 @@ impl Scheduler {
             return self.set_enabled(id, changes.enabled.unwrap_or_default()).await;
         }
         self.replace(id, |stored, expression| {
-            Ok(Registration::of_stored(stored, expression).changed_by(changes.clone()))
+            Ok(Registration::of_stored(stored, expression?).changed_by(changes.clone()))
         })
         .await
         .map_err(|error| error.during("patch").about(id))
@@ -75,7 +76,7 @@ impl Scheduler {
     async fn replace(
         &self,
         id: &ProcessId,
-        definition: impl Fn(&Process, &str) -> Result<Registration>,
+        definition: impl Fn(&Process, Result<String>) -> Result<Registration>,
     ) -> Result<Arc<Process>> {
         let mut call = self.begin();
         let replaced = self.replace_stored(&mut call, id, definition).await;
@@ -86,16 +87,16 @@ impl Scheduler {
         &self,
         call: &mut Call,
         id: &ProcessId,
-        definition: impl Fn(&Process, &str) -> Result<Registration>,
+        definition: impl Fn(&Process, Result<String>) -> Result<Registration>,
     ) -> Result<Arc<Process>> {
         loop {
             let stored = self.process(id).await?;
             let source = self.store.schedule(&stored.schedule_id).await?;
             let expression = match &source {
-                Some(record) => Some(record.specification.expression.clone()),
-                None => stored.schedule_id.expression(),
+                Some(record) => Ok(record.specification.expression.clone()),
+                None => specification_of(&stored).map(|specification| specification.expression),
             };
-            let registration = definition(&stored, expression.as_deref().unwrap_or_default())?;
+            let registration = definition(&stored, expression)?;
             self.check_update(id, &registration)?;
             let wanted = Arc::new(registration.clone().into_process(stored.created_at));
             let is_done = if wanted.schedule_id == stored.schedule_id {
@@ -135,7 +136,7 @@ impl Scheduler {
         };
         let counted =
             self.count_if_needed(&stored.schedule_id, source.as_ref(), Intent::Leave, Some(&stored.id)).await?;
-        let (left, then) = match plan(source.as_ref(), Intent::Leave, specification, &self.asker(call, counted)) {
+        let (left, then) = match plan(source.as_ref(), Intent::Leave, specification, &self.asker(call, counted.count)) {
             Plan::Wait { until } => {
                 self.pause(call, Some(until)).await?;
                 return Ok(false);
@@ -146,7 +147,8 @@ impl Scheduler {
             call.held.insert(stored.schedule_id.clone());
         }
         let joined = target.joined();
-        let mut transaction = Transaction::new()
+        let mut transaction = counted
+            .condition()
             .with_process(Some(stored.clone()), Some(wanted.clone()))
             .with_schedule(Some(target.record), Some(joined));
         if source.is_some() {
@@ -170,7 +172,7 @@ impl Scheduler {
     ) -> Result<Option<Prepared>> {
         let found = self.store.schedule(&wanted.schedule_id).await?;
         let counted = self.count_if_needed(&wanted.schedule_id, found.as_ref(), Intent::Prepare, None).await?;
-        match plan(found.as_ref(), Intent::Prepare, specification, &self.asker(call, counted)) {
+        match plan(found.as_ref(), Intent::Prepare, specification, &self.asker(call, counted.count)) {
             Plan::Wait { until } => {
                 self.pause(call, Some(until)).await?;
                 Ok(None)
@@ -178,13 +180,15 @@ impl Scheduler {
             Plan::Write { after: Some(held), .. } => {
                 call.held.insert(held.id.clone());
                 let transaction = Transaction::new().with_schedule(found, Some(held.clone()));
-                if !self.commit(call, &transaction).await? {
+                if !self.commit(call, &transaction).await? || !self.has_time(&held) {
                     return Ok(None);
                 }
                 let arn = self.create_trigger(&held).await?;
-                Ok(Some(Prepared { record: held, counted, arn: Some(arn) }))
+                Ok(Some(Prepared { record: held, counted: counted.count, arn: Some(arn) }))
             }
-            Plan::Write { after: None, .. } => Ok(found.map(|record| Prepared { record, counted, arn: None })),
+            Plan::Write { after: None, .. } => {
+                Ok(found.map(|record| Prepared { record, counted: counted.count, arn: None }))
+            }
         }
     }
 }

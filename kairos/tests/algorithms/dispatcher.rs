@@ -189,3 +189,51 @@ async fn a_queue_that_is_down_ends_the_dispatch_soon() {
     assert_eq!(error.kind(), ErrorKind::Throttled);
     assert!(error.to_string().contains("2 of 2 messages"), "{error}");
 }
+
+/// Refuses one message in passing, for ever, and may leave answers out.
+#[derive(Debug)]
+struct Stubborn {
+    inner: Arc<kairos_memory::MemoryQueue>,
+    refused: &'static str,
+    answers: usize,
+}
+
+#[async_trait]
+impl Queue for Stubborn {
+    async fn send(&self, batch: &[Message]) -> Result<Vec<Result<()>>> {
+        let mut answers = Vec::new();
+        for message in batch.iter().take(self.answers) {
+            let name = message.body.work("m", at(NOON)).unwrap().process.name.clone();
+            answers.push(if name == self.refused {
+                Err(Error::new(ErrorKind::Unavailable, "not now"))
+            } else {
+                self.inner.send(std::slice::from_ref(message)).await?.remove(0)
+            });
+        }
+        Ok(answers)
+    }
+
+    fn limits(&self) -> QueueLimits {
+        QueueLimits::new(10)
+    }
+}
+
+#[tokio::test]
+async fn a_message_that_keeps_failing_in_passing_keeps_no_other_page_back() {
+    let world = with_processes(9).await;
+    let queue = Stubborn { inner: world.queue.clone(), refused: "p0", answers: usize::MAX };
+    let dispatcher = dispatcher(&world, Arc::new(queue), 3);
+    let request = DispatchRequest::new(daily(), at(NOON));
+    drive(&world.clock, dispatcher.dispatch(&request)).await.unwrap_err();
+    assert_eq!(queued(&world).await.len(), 8);
+}
+
+#[tokio::test]
+async fn a_queue_that_answers_for_some_only_has_promised_nothing_for_the_others() {
+    let world = with_processes(3).await;
+    let queue = Stubborn { inner: world.queue.clone(), refused: "", answers: 0 };
+    let dispatcher = dispatcher(&world, Arc::new(queue), 10);
+    let request = DispatchRequest::new(daily(), at(NOON));
+    let error = drive(&world.clock, dispatcher.dispatch(&request)).await.unwrap_err();
+    assert!(error.to_string().contains("3 of 3 messages"), "{error}");
+}

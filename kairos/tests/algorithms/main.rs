@@ -7,4 +7,5 @@ mod executor;
 mod executor_faults;
 mod reconcile;
 mod scheduler;
+mod scheduler_races;
 mod support;

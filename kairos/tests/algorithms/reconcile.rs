@@ -118,27 +118,27 @@ async fn what_somebody_holds_is_theirs_until_their_hold_ends() {
     expect(&world, Problem::AbandonedHold).await;
 }
 
-#[tokio::test]
-async fn a_repair_that_fails_is_reported_and_harms_no_other() {
+/// Two schedules whose triggers somebody deleted by hand.
+async fn with_two_deleted_triggers() -> World {
     let world = World::new();
-    for name in ["a", "b"] {
-        let expression = format!("rate({} days)", name.len() + usize::from(name == "b"));
-        world.scheduler().register(&registration(name, &expression)).await.unwrap();
-    }
-    for expression in ["rate(1 days)", "rate(2 days)"] {
+    for (name, expression) in [("a", "rate(1 day)"), ("b", "rate(2 days)")] {
+        world.scheduler().register(&registration(name, expression)).await.unwrap();
         let specification = Specification::new(expression);
         world.schedules.delete(&Trigger::new(specification.schedule_id(), specification).key()).await.unwrap();
     }
-    // The first creation is refused. Which call it is, a run without faults tells.
+    world
+}
+
+#[tokio::test]
+async fn a_repair_that_fails_is_reported_and_harms_no_other() {
+    // Which call the first creation is, a run without faults tells.
     let faults = Faults::none();
-    world.faulty_scheduler(&faults).reconcile(ReconcileMode::DryRun).await.unwrap();
-    let dry = faults.calls.lock().unwrap().len() as i64;
-    let first_look = 4;
-    // All reading, of which the second schedule's look is the last; then commit and create of the first.
-    let create = dry - first_look + 1;
-    let faults = Faults::at(create, What::Fail(kairos::ErrorKind::Denied));
+    with_two_deleted_triggers().await.faulty_scheduler(&faults).reconcile(ReconcileMode::Repair).await.unwrap();
+    let create = faults.calls.lock().unwrap().iter().position(|call| *call == "create").unwrap();
+
+    let world = with_two_deleted_triggers().await;
+    let faults = Faults::at(i64::try_from(create).unwrap(), What::Fail(kairos::ErrorKind::Denied));
     let report = world.faulty_scheduler(&faults).reconcile(ReconcileMode::Repair).await.unwrap();
-    assert_eq!(faults.calls.lock().unwrap()[usize::try_from(create).unwrap()], "create");
     let repairs: Vec<_> = report.findings.iter().map(|finding| finding.repair.clone()).collect();
     assert!(matches!(repairs[0], Repair::Failed(_)) && repairs[1] == Repair::Done, "{repairs:?}");
     world.clock.advance(SchedulerConfig::default().lease);

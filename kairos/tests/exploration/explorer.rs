@@ -9,7 +9,6 @@ use std::task::{Context, Poll, Waker};
 
 use kairos::ErrorKind;
 use kairos::backend::ScheduleBackend as _;
-use kairos::clock::Clock as _;
 
 use crate::gated::{Gate, Mistake};
 use crate::promises::{Promised, Snapshot};
@@ -27,8 +26,6 @@ pub(crate) struct Scenario {
 pub(crate) struct Bounds {
     /// How many calls may die.
     pub(crate) crashes: usize,
-    /// How often a call that could go on may be made to wait for another.
-    pub(crate) switches: usize,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -98,8 +95,6 @@ struct Run {
     done_late: Vec<bool>,
     path: Vec<String>,
     crashes: usize,
-    switches: usize,
-    last: Option<usize>,
     scenario: Scenario,
 }
 
@@ -114,7 +109,7 @@ pub(crate) fn explore(scenario: &Scenario, bounds: Bounds) -> Result<Explored, B
             run.take(*choice);
         }
         run.check().map_err(|what| run.broken(what))?;
-        let key = run.key(bounds);
+        let key = run.key();
         let is_new = !found.contains_key(&key);
         let index = *found.entry(key).or_insert_with(|| {
             children.push(Vec::new());
@@ -156,7 +151,8 @@ impl Run {
     fn new(scenario: &Scenario) -> Self {
         let world = World::new(scenario.start);
         let gates: Vec<_> = scenario.calls.iter().map(|_| gate(scenario.mistake)).collect();
-        let calls = scenario.calls.iter().zip(&gates).zip(0u64..).map(|((call, gate), seed)| world.begin(*call, seed, gate));
+        let calls =
+            scenario.calls.iter().zip(&gates).zip(0u64..).map(|((call, gate), seed)| world.begin(*call, seed, gate));
         Self {
             calls: calls.collect(),
             status: vec![Status::Ready; scenario.calls.len()],
@@ -166,8 +162,6 @@ impl Run {
             gates,
             path: Vec::new(),
             crashes: 0,
-            switches: 0,
-            last: None,
             scenario: scenario.clone(),
         }
     }
@@ -176,17 +170,17 @@ impl Run {
     fn choices(&self, bounds: Bounds) -> Vec<Choice> {
         let rows = self.snapshot().rows();
         let is_alive = |status: &Status| matches!(status, Status::Ready | Status::Waiting(_));
-        let is_stuck = !self.status.contains(&Status::Ready);
+        let has_news = |status: &Status| matches!(status, Status::Waiting(seen) if *seen != rows);
+        let is_stuck = !self.status.iter().any(|status| *status == Status::Ready || has_news(status));
         let mut choices = Vec::new();
         for (index, status) in self.status.iter().enumerate() {
             // Who waits looks again when there is something new to see, or when nobody else can go on.
             let can_go_on = match status {
                 Status::Ready => true,
-                Status::Waiting(seen) => *seen != rows || is_stuck,
+                Status::Waiting(_) => has_news(status) || is_stuck,
                 _ => false,
             };
-            let switches = self.switches_to(index);
-            if can_go_on && switches <= bounds.switches {
+            if can_go_on {
                 choices.push(Choice::Step(index));
             }
             if is_alive(status) && self.crashes < bounds.crashes && self.gates[index].arrivals() > 0 {
@@ -203,17 +197,15 @@ impl Run {
             && !self.done_late[index]
     }
 
-    /// How often a call that could go on has been made to wait, if this one goes on now.
-    fn switches_to(&self, index: usize) -> usize {
-        let is_switch = self.last.is_some_and(|last| last != index && self.status[last] == Status::Ready);
-        self.switches + usize::from(is_switch)
-    }
-
     fn take(&mut self, choice: Choice) {
         match choice {
             Choice::Step(index) => self.step(index),
             Choice::Crash(index) => {
-                self.path.push(format!("{:?} dies before: {}", self.scenario.calls[index], self.gates[index].last_call()));
+                self.path.push(format!(
+                    "{:?} dies before: {}",
+                    self.scenario.calls[index],
+                    self.gates[index].last_call()
+                ));
                 self.calls[index] = Box::pin(std::future::pending());
                 self.status[index] = Status::Dead;
                 self.crashes += 1;
@@ -230,8 +222,6 @@ impl Run {
 
     fn step(&mut self, index: usize) {
         let call = self.scenario.calls[index];
-        self.switches = self.switches_to(index);
-        self.last = Some(index);
         if matches!(self.status[index], Status::Waiting(_)) {
             let is_stuck = !self.status.contains(&Status::Ready);
             // None is left if its time has come already, while another was waited for.
@@ -273,7 +263,7 @@ impl Run {
     }
 
     /// Everything that the rest of the run depends on.
-    fn key(&self, bounds: Bounds) -> u64 {
+    fn key(&self) -> u64 {
         let mut hasher = DefaultHasher::new();
         self.snapshot().rows().hash(&mut hasher);
         self.status.hash(&mut hasher);
@@ -281,9 +271,6 @@ impl Run {
             (gate.arrivals(), gate.answers()).hash(&mut hasher);
         }
         self.crashes.hash(&mut hasher);
-        if bounds.switches < usize::MAX {
-            (self.switches, self.last).hash(&mut hasher);
-        }
         (&self.promised, &self.done_late).hash(&mut hasher);
         hasher.finish()
     }
@@ -297,8 +284,7 @@ impl Run {
     fn check_end(&self) -> Result<(), String> {
         let unanswered = self.status.iter().any(|status| matches!(status, Status::Ready | Status::Waiting(_)));
         if unanswered {
-            // Cut off by the bound on switches, not ended.
-            return Ok(());
+            return Err("a call can neither go on nor wait".into());
         }
         // What the start had left undone already, no call but reconcile has to do.
         if self.crashes == 0 && self.scenario.start != Start::Abandoned {

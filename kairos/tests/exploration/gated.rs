@@ -100,7 +100,9 @@ impl<B: Store> Gated<B> {
     async fn read(&self, id: &ScheduleId) -> Result<Option<Schedule>> {
         let record = self.inner.schedule(id).await?;
         Ok(record.map(|mut record| {
-            if self.gate.mistake == Some(Mistake::JoiningWhatIsHeld) && matches!(record.state, ScheduleState::Creating(_)) {
+            if self.gate.mistake == Some(Mistake::JoiningWhatIsHeld)
+                && matches!(record.state, ScheduleState::Creating(_))
+            {
                 record.state = ScheduleState::Active;
             }
             record
@@ -115,7 +117,10 @@ impl<B: Store> Gated<B> {
                 let Some(before) = &mut change.before else { continue };
                 let Some(actual) = self.inner.schedule(&before.id).await? else { continue };
                 let was_masked = before.state == ScheduleState::Active && actual.state != ScheduleState::Active;
-                if was_masked && let Some(after) = &mut change.after && after.state == ScheduleState::Active {
+                if was_masked
+                    && let Some(after) = &mut change.after
+                    && after.state == ScheduleState::Active
+                {
                     after.state = actual.state.clone();
                 }
                 if was_masked {
