@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use kairos::{Process, Registration, Result as KairosResult, Scheduler, Target};
+use kairos::{Error, Fault, Process, Registration, Result as KairosResult, Scheduler, Target};
 use serde_json::Value;
 
 use super::Result;
@@ -28,7 +28,13 @@ pub async fn register(path: &Path, scheduler: &Scheduler, registrations: &[Regis
     let mut registered = Vec::new();
     for registration in registrations {
         let answer = scheduler.register(registration).await;
-        registered.push((registration.name.clone(), answer.map(|registered| (*registered.process).clone())));
+        let process = answer.and_then(|registered| match registered.created {
+            true => Ok((*registered.process).clone()),
+            false => {
+                Err(Error::invalid(vec![Fault::new("nombre", "stands in the file twice, with the same definition")]))
+            }
+        });
+        registered.push((registration.name.clone(), process));
     }
     all_or_faults(path, registered.into_iter())
 }

@@ -120,7 +120,7 @@ enum Answer {
 /// # Errors
 /// If reading or writing fails.
 pub fn answer_lines(input: impl BufRead, output: &mut impl Write) -> Result<()> {
-    for line in input.lines() {
+    for line in input.split(b'\n') {
         let answer = match answer(&line?) {
             Ok(next) => Answer::Next { next },
             Err((error, at)) => Answer::Error { error, at },
@@ -132,8 +132,8 @@ pub fn answer_lines(input: impl BufRead, output: &mut impl Write) -> Result<()> 
 }
 
 /// The fires asked for, or what is wrong and at which byte: of the expression, or of the line if that is no request.
-fn answer(line: &str) -> std::result::Result<Vec<Timestamp>, (String, usize)> {
-    let request: Request = serde_json::from_str(line)
+fn answer(line: &[u8]) -> std::result::Result<Vec<Timestamp>, (String, usize)> {
+    let request: Request = serde_json::from_slice(line)
         .map_err(|error| (format!("the line is no request: {error}"), error.column().saturating_sub(1)))?;
     let expression = Expression::parse(&request.expr).map_err(|error| (error.to_string(), error.at()))?;
     let zone = zone::get(request.tz.as_deref().unwrap_or("UTC")).map_err(|error| (format!("tz: {error}"), 0))?;
@@ -162,7 +162,7 @@ mod tests {
             r#"{"expr":"rate(1 hour)","from":"2026-01-01T00:00:30Z","n":1,"end":"2026-01-01T01:00:00Z"}"#,
             "\n",
             r#"{"expr":"rate(1 hour)","from":"2026-01-01T00:00:30Z","n":2,"start":"2026-01-01T00:10:00Z"}"#,
-            "\nhello\n",
+            "\nhello\n{\"expr\":\"\\u0000\"}\n",
             r#"{"expr":"rate(1 hour)","tz":"Mars/Olympus"}"#,
         ));
         let answers: Vec<_> = answers.lines().collect();
@@ -172,6 +172,19 @@ mod tests {
         assert_eq!(answers[2], r#"{"next":[]}"#);
         assert_eq!(answers[3], r#"{"next":["2026-01-01T00:10:00Z","2026-01-01T01:10:00Z"]}"#);
         assert!(answers[4].contains("the line is no request"), "{}", answers[4]);
-        assert!(answers[5].contains("tz: "), "{}", answers[5]);
+        assert!(answers[5].starts_with(r#"{"error""#), "{}", answers[5]);
+        assert!(answers[6].contains("tz: "), "{}", answers[6]);
+    }
+
+    #[test]
+    fn a_line_that_is_no_text_harms_no_other() {
+        let good = br#"{"expr":"rate(1 day)","from":"2026-01-01T00:00:00Z","n":1}"#.as_slice();
+        let lines = [good, b"{\"expr\":\"\xff\"}", good].join(b"\n".as_slice());
+        let mut output = Vec::new();
+        answer_lines(lines.as_slice(), &mut output).unwrap();
+        let answers = String::from_utf8(output).unwrap();
+        let answers: Vec<_> = answers.lines().collect();
+        assert_eq!((answers.len(), answers[0]), (3, answers[2]));
+        assert!(answers[1].contains("the line is no request"), "{}", answers[1]);
     }
 }

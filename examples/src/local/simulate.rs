@@ -195,8 +195,9 @@ impl Line {
             _ => &mut self.perdidas,
         };
         *end += 1;
-        let succeeded = usize::from(execution.state == ExecutionState::Succeeded);
-        self.failures += execution.attempts as usize - succeeded;
+        // The last try of what ran succeeded, and that of what was skipped was none.
+        let unfailed = matches!(execution.state, ExecutionState::Succeeded | ExecutionState::Skipped);
+        self.failures += execution.attempts as usize - usize::from(unfailed);
     }
 }
 
