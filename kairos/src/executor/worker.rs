@@ -9,7 +9,8 @@ use futures_util::future::{BoxFuture, Fuse, FusedFuture as _};
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt as _, StreamExt as _};
 
-use super::{Executor, Handled, text_of};
+use super::attempt::text_of;
+use super::{Executor, Handled};
 use crate::backend::{Delivery, Receipt};
 use crate::clock::ClockExt as _;
 use crate::retry::Backoff;

@@ -1,0 +1,269 @@
+//! One delivery on its way: claimed, tried, recorded, settled with its queue.
+
+use std::any::Any;
+use std::panic::AssertUnwindSafe;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use futures_util::FutureExt as _;
+use futures_util::future::{Either, join, select};
+
+use super::plan::{self, End, Start};
+use super::{Executor, Verdict};
+use crate::backend::{Claim, Claimed, DeadLetterReason, Delivery, Invocation, Outcome};
+use crate::clock::{ClockExt as _, between, later};
+use crate::error::{Error, ErrorKind, Result};
+use crate::model::{ExecutionState, Failure, Hold, Placeholders, WorkItem};
+use crate::retry::retrying;
+
+/// How the call of a target came to its end.
+#[derive(Debug)]
+enum Called {
+    /// It was answered, or given up.
+    Answered(Result<()>),
+    /// Somebody else has the claim by now.
+    Overtaken(Error),
+}
+
+/// One try of one execution.
+#[derive(Debug)]
+struct Try<'a> {
+    delivery: &'a Delivery,
+    work: &'a WorkItem,
+    /// The token under which it is claimed.
+    owner: String,
+    attempt: u32,
+}
+
+impl Executor {
+    pub(super) async fn claim_and_run(&self, delivery: &Delivery, work: &WorkItem) -> Result<Verdict> {
+        let owner = self.chance.uuid().to_string();
+        let attempt = match self.claim(delivery, work, &owner).await {
+            Ok(Claimed::Granted { attempt }) => attempt,
+            Ok(Claimed::Held { until }) => {
+                let delay = between(self.clock.now(), until);
+                self.receiver.change_visibility(&delivery.receipt, delay).await?;
+                return Ok(Verdict::Waiting { until });
+            }
+            Ok(Claimed::Finished(_)) => {
+                self.acknowledge(delivery).await?;
+                return Ok(Verdict::Duplicate);
+            }
+            // It would come back for ever, to be refused each time.
+            Err(error) if !error.is_retryable() => return self.refuse(delivery, work, error).await,
+            Err(error) => return Err(error),
+        };
+        let this = Try { delivery, work, owner, attempt };
+        match plan::start(work, attempt, delivery.redriven, self.clock.now(), &self.config) {
+            Start::Skip(error) => {
+                self.record(&this, ExecutionState::Skipped, Some(&error)).await;
+                self.acknowledge(delivery).await?;
+                Ok(Verdict::Skipped)
+            }
+            Start::GiveUp(error) => self.bury(&this, &error).await,
+            Start::Run => match self.call_target(&this).await {
+                Called::Answered(result) => self.settle(&this, result).await,
+                // Whoever has the claim records how it ends. This message comes back by itself, to see that it has.
+                Called::Overtaken(error) => {
+                    tracing::warn!(execution = %work.execution_id, %error, "an execution was taken over by another executor");
+                    Ok(Verdict::Waiting { until: later(self.clock.now(), self.config.lease) })
+                }
+            },
+        }
+    }
+
+    /// Without history every delivery is granted, and counts as a try.
+    async fn claim(&self, delivery: &Delivery, work: &WorkItem, owner: &str) -> Result<Claimed> {
+        let Some(history) = &self.history else {
+            return Ok(Claimed::Granted { attempt: delivery.receive_count });
+        };
+        // Claiming again under the same token is the same claim: an answer that was lost costs no try.
+        let claim = |redriven: bool| async move {
+            // Each request at its own time: a claim that is granted late lasts as long as any other.
+            let now = self.clock.now();
+            let hold = Hold { owner: owner.into(), until: later(now, self.config.lease) };
+            history.claim(&Claim::new(work.clone(), hold, now).with_redriven(redriven)).await
+        };
+        // Later deliveries of a redriven message go on counting, or it would never come to the end of its tries.
+        let is_first = delivery.redriven && delivery.receive_count <= 1;
+        self.insist("claim", work, || async move {
+            match claim(is_first).await? {
+                // The first delivery came to nothing before it could claim.
+                Claimed::Finished(ExecutionState::Dead) if delivery.redriven => claim(true).await,
+                claimed => Ok(claimed),
+            }
+        })
+        .await
+    }
+
+    /// Puts a message whose execution cannot be claimed with the dead letters.
+    async fn refuse(&self, delivery: &Delivery, work: &WorkItem, error: Error) -> Result<Verdict> {
+        let error = Error::new(error.kind(), "it could not be claimed").with_source(error);
+        // Each delivery before this one was a try, at most.
+        let tries = delivery.receive_count.saturating_sub(1);
+        self.dead_letter(delivery, &DeadLetterReason::of_work(Failure::from(&error), work, tries)).await
+    }
+
+    /// A call of history, tried again for a short while.
+    async fn insist<T, F, Fut>(&self, operation: &'static str, work: &WorkItem, call: F) -> Result<T>
+    where
+        T: Send,
+        F: Fn() -> Fut + Send,
+        Fut: Future<Output = Result<T>> + Send,
+    {
+        let seed = work.execution_id.uuid().as_u128();
+        let calls = retrying(&*self.clock, self.config.history_attempts, self.config.history_backoff, seed, call);
+        self.limited(operation, work, self.share_of_hold(2), calls).await
+    }
+
+    /// A part of the time for which both claim and message are held, a second at least.
+    fn share_of_hold(&self, parts: u32) -> Duration {
+        let held = self.config.lease.min(self.receiver.visibility_timeout());
+        (held / parts).max(Duration::from_secs(1))
+    }
+
+    async fn limited<T: Send>(
+        &self,
+        operation: &'static str,
+        work: &WorkItem,
+        limit: Duration,
+        call: impl Future<Output = Result<T>> + Send,
+    ) -> Result<T> {
+        self.clock.within(limit, call).await.unwrap_or_else(|| {
+            let message = format!("no answer within {} ms", limit.as_millis());
+            Err(Error::new(ErrorKind::Timeout, message).during(operation).about(work.execution_id.to_string()))
+        })
+    }
+
+    async fn call_target(&self, this: &Try<'_>) -> Called {
+        let target = match self.config.policy.admit(&this.work.process) {
+            Ok(target) => target,
+            Err(error) => return Called::Answered(Err(error)),
+        };
+        let invocation = self.invocation(this, target);
+        // Both making the future and polling it are the invoker's own code, whose faults must not harm other executions.
+        let call = AssertUnwindSafe(async { self.invoker.invoke(&invocation).await }).catch_unwind();
+        match select(std::pin::pin!(call), std::pin::pin!(self.keep(this))).await {
+            Either::Left((Ok(result), _)) => Called::Answered(result),
+            Either::Left((Err(panic), _)) => {
+                let message = format!("the target's code panicked: {}", text_of(&*panic));
+                Called::Answered(Err(Error::new(ErrorKind::Failed, message)))
+            }
+            Either::Right((called, _)) => called,
+        }
+    }
+
+    fn invocation(&self, this: &Try<'_>, target: crate::target::Target) -> Invocation {
+        let WorkItem { process, execution_id, scheduled_time, .. } = this.work;
+        let placeholders = Placeholders {
+            execution_id: *execution_id,
+            scheduled_time: *scheduled_time,
+            process_id: &process.id,
+            schedule_id: &process.schedule_id,
+            attempt: this.attempt,
+        };
+        let payload = process.parameters.as_deref().map(|text| placeholders.fill(text).into_owned());
+        Invocation::new(target, process.clone(), *execution_id, *scheduled_time)
+            .with_payload(payload)
+            .with_attempt(this.attempt)
+    }
+
+    /// Keeps claim and message while the target is at work. Ends when the call must be given up.
+    async fn keep(&self, this: &Try<'_>) -> Called {
+        let limit = self.config.call_limit;
+        match self.clock.within(limit, self.hold_on(this)).await {
+            Some(lost) => Called::Overtaken(lost),
+            None => {
+                let message = format!("the target has not answered within {} s", limit.as_secs());
+                Called::Answered(Err(Error::new(ErrorKind::Timeout, message)))
+            }
+        }
+    }
+
+    /// Renews claim and visibility at each beat. Ends, in an error, when the claim is lost.
+    async fn hold_on(&self, this: &Try<'_>) -> Error {
+        let work = this.work;
+        let beat = self.share_of_hold(3);
+        let mut next = later(self.clock.now(), beat);
+        loop {
+            self.clock.sleep_until(next).await;
+            next = later(self.clock.now(), beat);
+            // Side by side, so that the one is kept also where the other does not answer.
+            let renewed = self.limited("renew", work, beat, self.renew(this));
+            let visibility = self.receiver.visibility_timeout();
+            let hidden = self.receiver.change_visibility(&this.delivery.receipt, visibility);
+            let hidden = self.limited("change visibility", work, beat, hidden);
+            let (renewed, hidden) = join(renewed, hidden).await;
+            match renewed {
+                Err(error) if error.kind() == ErrorKind::Lost => return error,
+                Err(error) => tracing::warn!(execution = %work.execution_id, %error, "a claim could not be renewed"),
+                Ok(()) => {}
+            }
+            if let Err(error) = hidden {
+                tracing::warn!(execution = %work.execution_id, %error, "a message could not be kept invisible");
+            }
+        }
+    }
+
+    async fn renew(&self, this: &Try<'_>) -> Result<()> {
+        let Some(history) = &self.history else {
+            return Ok(());
+        };
+        history.renew(this.work.execution_id, &this.owner, later(self.clock.now(), self.config.lease)).await
+    }
+
+    async fn settle(&self, this: &Try<'_>, result: Result<()>) -> Result<Verdict> {
+        let Try { delivery, work, attempt, .. } = *this;
+        match plan::end(work, result, attempt, delivery.redriven, self.clock.now(), &self.config) {
+            End::Succeeded => {
+                self.record(this, ExecutionState::Succeeded, None).await;
+                self.acknowledge(delivery).await?;
+                Ok(Verdict::Succeeded)
+            }
+            End::Retry(error, delay) => {
+                self.record(this, ExecutionState::Failed, Some(&error)).await;
+                self.receiver.change_visibility(&delivery.receipt, delay).await?;
+                Ok(Verdict::Retrying { failure: Failure::from(&error), at: later(self.clock.now(), delay) })
+            }
+            End::Dead(error) => self.bury(this, &error).await,
+        }
+    }
+
+    /// The dead letter first: an execution that is recorded as dead is not tried again, and its message must not be lost with it.
+    async fn bury(&self, this: &Try<'_>, error: &Error) -> Result<Verdict> {
+        let reason = DeadLetterReason::of_work(Failure::from(error), this.work, this.attempt);
+        let verdict = self.dead_letter(this.delivery, &reason).await?;
+        self.record(this, ExecutionState::Dead, Some(error)).await;
+        Ok(verdict)
+    }
+
+    pub(super) async fn dead_letter(&self, delivery: &Delivery, reason: &DeadLetterReason) -> Result<Verdict> {
+        self.receiver.dead_letter(delivery, reason).await?;
+        tracing::warn!(message = %delivery.message_id, reason = %reason.failure.text, "a message lies with the dead letters");
+        Ok(Verdict::Dead(reason.failure.clone()))
+    }
+
+    async fn acknowledge(&self, delivery: &Delivery) -> Result<()> {
+        let answers = self.receiver.acknowledge(std::slice::from_ref(&delivery.receipt)).await?;
+        answers.into_iter().collect()
+    }
+
+    /// Recording never fails running: what cannot be recorded is logged and counted.
+    async fn record(&self, this: &Try<'_>, state: ExecutionState, error: Option<&Error>) {
+        let Some(history) = &self.history else {
+            return;
+        };
+        let outcome = Outcome::new(this.work.execution_id, this.owner.as_str(), state, self.clock.now())
+            .with_failure(error.map(Failure::from));
+        if let Err(error) = self.insist("record", this.work, || history.record(&outcome)).await {
+            self.counters.unrecorded.fetch_add(1, Ordering::Relaxed);
+            tracing::warn!(execution = %this.work.execution_id, %state, %error, "an outcome could not be recorded");
+        }
+    }
+}
+
+/// What a panic said.
+pub(super) fn text_of(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<&str>().copied();
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or_default()
+}
