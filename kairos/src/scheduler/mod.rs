@@ -84,7 +84,7 @@ pub struct Scheduler {
 pub struct SchedulerConfig {
     /// What is let in.
     pub policy: Policy,
-    /// How long a call may hold a schedule's record. Must be longer than `call_limit` and the writes around it.
+    /// How long a call may hold a schedule's record. Twice `call_limit` at least, as the call must end within it; less is made that.
     pub lease: Duration,
     /// How long one call of the schedule backend may take.
     pub call_limit: Duration,
@@ -135,7 +135,8 @@ impl Scheduler {
 
     /// The same, working as configured.
     #[must_use]
-    pub fn with_config(mut self, config: SchedulerConfig) -> Self {
+    pub fn with_config(mut self, mut config: SchedulerConfig) -> Self {
+        config.lease = config.lease.max(config.call_limit.saturating_mul(2));
         self.sender = self.sender.with_config(config.send);
         self.config = config;
         self

@@ -175,8 +175,10 @@ impl Scheduler {
                 specification: &record.specification,
                 process: Change { before: None, after: None },
             };
-            if let Round::Written { held, then } = self.round(call, &wish).await? {
-                self.carry_out(call, held, then).await?;
+            if let Round::Written { held, then } = self.round(call, &wish).await?
+                && !self.carry_out(call, held, then).await?
+            {
+                self.pause(call, None).await?;
             }
         }
     }
