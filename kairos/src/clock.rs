@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use futures_util::future::{BoxFuture, Either, select};
+use futures_util::future::BoxFuture;
 use jiff::{SignedDuration, Timestamp};
 
 /// Where actual time comes from, and how to wait for it.
@@ -36,12 +36,19 @@ pub trait ClockExt: Clock {
         F: Future + Send,
         F::Output: Send,
     {
-        let deadline = self.sleep(limit);
+        let deadline = later(self.now(), limit);
         async move {
-            match select(std::pin::pin!(future), deadline).await {
-                Either::Left((output, _)) => Some(output),
-                Either::Right(((), _)) => None,
-            }
+            let mut future = std::pin::pin!(future);
+            // Most of what is limited is there at once, and needs no timer.
+            let mut timer = None;
+            poll_fn(|context| match future.as_mut().poll(context) {
+                Poll::Ready(output) => Poll::Ready(Some(output)),
+                Poll::Pending => {
+                    let timer = timer.get_or_insert_with(|| self.sleep_until(deadline));
+                    timer.as_mut().poll(context).map(|()| None)
+                }
+            })
+            .await
         }
     }
 }
@@ -70,6 +77,13 @@ pub fn earlier(instant: Timestamp, duration: Duration) -> Timestamp {
 #[must_use]
 pub fn between(from: Timestamp, to: Timestamp) -> Duration {
     Duration::try_from(to.duration_since(from)).unwrap_or(Duration::ZERO)
+}
+
+/// The second in which an instant lies.
+#[must_use]
+pub fn whole_second(instant: Timestamp) -> Timestamp {
+    let fraction = SignedDuration::from_nanos(instant.subsec_nanosecond().into());
+    instant.checked_sub(fraction).unwrap_or(instant)
 }
 
 /// The system's clock, with tokio's timers.

@@ -9,8 +9,8 @@ pub mod tasks;
 use std::error::Error;
 
 use clap::Subcommand;
-use jiff::{SignedDuration, Timestamp};
-use kairos::clock::{Clock as _, SystemClock};
+use jiff::Timestamp;
+use kairos::clock::{Clock as _, SystemClock, whole_second};
 
 /// The result of a command: what went wrong is told to its user in one line or several.
 pub type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
@@ -28,8 +28,5 @@ pub enum Command {
 
 /// An instant as the command line takes it, or now, to the second.
 fn instant_or_now(given: Option<Timestamp>) -> Timestamp {
-    given.unwrap_or_else(|| {
-        let now = SystemClock.now();
-        now.checked_sub(SignedDuration::from_nanos(now.subsec_nanosecond().into())).unwrap_or(now)
-    })
+    given.unwrap_or_else(|| whole_second(SystemClock.now()))
 }

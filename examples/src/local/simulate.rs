@@ -11,7 +11,7 @@ use comfy_table::{Cell, CellAlignment, Table, presets};
 use jiff::tz::TimeZone;
 use jiff::{Span, Timestamp};
 use kairos::backend::{ExecutionFilter, History};
-use kairos::clock::{Clock as _, ManualClock, SystemClock, between, later};
+use kairos::clock::{Clock as _, ManualClock, SystemClock, between, later, whole_second};
 use kairos::page::PageRequest;
 use kairos::{Execution, ExecutionState, Process, Registration};
 use kairos_memory::{Embedded, Simulation};
@@ -142,8 +142,7 @@ async fn account(
     let mut lines = Vec::new();
     for (registration, process) in registrations.iter().zip(processes) {
         // A rate counts from the second in which its schedule was made, which is the one in which the span begins.
-        let anchor = Timestamp::from_second(from.as_second())?;
-        let timetable = registration.specification().timetable(anchor)?;
+        let timetable = registration.specification().timetable(whole_second(from))?;
         let expected = timetable.after(from).take_while(|at| *at <= until);
         let mut executions = executions(kairos, process, until).await?;
         let mut line = Line {

@@ -2,12 +2,13 @@
 
 use std::fmt;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::id::ScheduleId;
 use super::specification::Specification;
 use super::time::OffsetTimestamp;
+use crate::clock::whole_second;
 
 /// The record of a schedule.
 ///
@@ -104,11 +105,6 @@ impl Schedule {
             process_count: Some(0),
         }
     }
-}
-
-fn whole_second(instant: Timestamp) -> Timestamp {
-    let fraction = SignedDuration::from_nanos(instant.subsec_nanosecond().into());
-    instant.checked_sub(fraction).unwrap_or(instant)
 }
 
 /// The record as the table and the API hold it.

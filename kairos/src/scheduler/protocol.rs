@@ -131,9 +131,6 @@ impl Scheduler {
 
     /// Commits, and says whether that happened. If not, or if nobody knows, pauses: the caller reads again and sees.
     pub(super) async fn commit(&self, call: &mut Call, transaction: &Transaction) -> Result<bool> {
-        if transaction.processes.is_empty() && transaction.schedules.is_empty() {
-            return Ok(true);
-        }
         match self.store.commit(transaction).await {
             Ok(()) => Ok(true),
             Err(error) if error.kind() == ErrorKind::Lost => {

@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 
 use super::{Desk, FIRST, LONG};
 use crate::backend::ExecutionFilter;
+use crate::clock::whole_second;
 use crate::conformance::samples::process;
 use crate::conformance::support::{
     Stop, Verdict, eventually, expect_garbage_refused, expect_refusal, expect_same, mark, walk,
@@ -30,10 +31,6 @@ async fn executions(desk: &Desk<'_>, process: &Arc<Process>, offsets: &[i64]) ->
         executions.push(desk.execution(work.execution_id).await?);
     }
     Ok(executions)
-}
-
-fn whole_second(instant: Timestamp) -> Timestamp {
-    Timestamp::from_second(instant.as_second()).unwrap_or(instant)
 }
 
 fn new_process() -> Arc<Process> {
