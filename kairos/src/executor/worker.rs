@@ -138,6 +138,11 @@ impl Worker {
                 }
                 (received, failed) = &mut receiving => {
                     failures = failed;
+                    // It may be what another worker has just given back, as the end has been asked for.
+                    if shutdown.is_requested() {
+                        self.give_back(&received).await;
+                        break;
+                    }
                     for delivery in received {
                         deliveries.insert(delivery.receipt.clone(), delivery.clone());
                         let receipt = delivery.receipt.clone();
@@ -156,7 +161,8 @@ impl Worker {
         });
         if drained.await.is_none() {
             drop(in_flight);
-            report.unfinished = self.give_back(deliveries).await;
+            report.unfinished = deliveries.into_values().collect();
+            self.give_back(&report.unfinished).await;
         }
         report
     }
@@ -176,12 +182,11 @@ impl Worker {
         }
     }
 
-    async fn give_back(&self, deliveries: BTreeMap<Receipt, Delivery>) -> Vec<Delivery> {
-        for receipt in deliveries.keys() {
+    async fn give_back(&self, deliveries: &[Delivery]) {
+        for Delivery { receipt, .. } in deliveries {
             if let Err(error) = self.executor.receiver.change_visibility(receipt, Duration::ZERO).await {
-                tracing::warn!(%error, "an unfinished delivery could not be given back; it comes back by itself");
+                tracing::warn!(%error, "a delivery could not be given back; it comes back by itself");
             }
         }
-        deliveries.into_values().collect()
     }
 }

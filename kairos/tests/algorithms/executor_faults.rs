@@ -14,7 +14,7 @@ use kairos::backend::*;
 use kairos::clock::{Clock as _, ClockExt as _, between, later};
 use kairos::executor::{Executor, ExecutorConfig, Verdict, Worker, WorkerConfig};
 use kairos::page::{Page, PageRequest};
-use kairos::shutdown::shutdown;
+use kairos::shutdown::{ShutdownTrigger, shutdown};
 use kairos::{
     Error, ErrorKind, Execution, ExecutionId, ExecutionState, Origin, Registration, Result, TargetKind, Tasks, WorkItem,
 };
@@ -418,4 +418,51 @@ async fn one_slow_execution_leaves_room_for_others() {
         assert!(futures_util::poll!(&mut running).is_pending());
     }
     assert_eq!(bench.call_count(), 2, "one of eight is busy");
+}
+
+/// A queue whose receiver hears that the end is asked for while it receives.
+#[derive(Debug)]
+struct Ending {
+    inner: Arc<MemoryQueue>,
+    end: ShutdownTrigger,
+}
+
+#[async_trait]
+impl Receiver for Ending {
+    async fn receive(&self, max: usize, wait: Duration) -> Result<Vec<Delivery>> {
+        self.end.request();
+        self.inner.receive(max, wait).await
+    }
+
+    async fn acknowledge(&self, receipts: &[Receipt]) -> Result<Vec<Result<()>>> {
+        self.inner.acknowledge(receipts).await
+    }
+
+    async fn change_visibility(&self, receipt: &Receipt, delay: Duration) -> Result<()> {
+        self.inner.change_visibility(receipt, delay).await
+    }
+
+    async fn dead_letter(&self, delivery: &Delivery, reason: &DeadLetterReason) -> Result<()> {
+        self.inner.dead_letter(delivery, reason).await
+    }
+
+    async fn redrive(&self, max: usize) -> Result<usize> {
+        self.inner.redrive(max).await
+    }
+
+    fn visibility_timeout(&self) -> Duration {
+        self.inner.visibility_timeout()
+    }
+}
+
+#[tokio::test]
+async fn what_is_received_as_the_end_is_asked_for_goes_back_untouched() {
+    let bench = Bench::new();
+    bench.send(&bench.work("ok")).await;
+    let (end, stop) = shutdown();
+    let queue = Arc::new(Ending { inner: bench.world.queue.clone(), end });
+    let executor = Executor::new(queue, Arc::new(Tasks::new()), bench.world.shared_clock());
+    let report = Worker::new(Arc::new(executor), WorkerConfig::default()).run(stop).await;
+    assert_eq!((report.handled, report.in_flight), (0, 0));
+    assert_eq!(bench.world.receive_all().await.len(), 1, "visible again at once");
 }
