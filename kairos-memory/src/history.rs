@@ -18,7 +18,7 @@ use crate::listing::Listing;
 use crate::order::{Indexes, Position};
 use crate::slab::Slab;
 use crate::sync::lock;
-use crate::wheel::{Wheel, tick};
+use crate::wheel::{Wheel, due_tick, tick};
 
 /// A [`History`] in memory, sorted by scheduled time: of all executions, of each state and of each process.
 ///
@@ -205,7 +205,7 @@ impl State {
     fn touch(&mut self, slot: u32, now: Timestamp, retention: Duration) {
         let hold = self.records.get(slot).and_then(|record| record.hold.as_ref());
         let from = hold.map_or(now, |hold| hold.until.max(now));
-        self.expiry.set(slot, tick(later(from, retention)));
+        self.expiry.set(slot, due_tick(later(from, retention)));
     }
 }
 

@@ -19,7 +19,7 @@ use uuid::Uuid;
 use crate::error;
 use crate::slab::Slab;
 use crate::sync::lock;
-use crate::wheel::{Wheel, instant, tick};
+use crate::wheel::{Wheel, due_tick, instant, tick};
 
 /// A [`Queue`] and its [`Receiver`] in memory, with the behaviour of Amazon SQS: visibility timeouts, redelivery, delays,
 /// retention, dead letters and their redrive.
@@ -261,7 +261,7 @@ impl MemoryQueue {
                 .with_receive_count(entry.receive_count)
                 .with_redriven(entry.redriven);
             deliveries.push(delivery);
-            state.visible.set(slot, tick(later(now, self.visibility_timeout)));
+            state.visible.set(slot, visible_at(now, self.visibility_timeout));
         }
         (deliveries, state.visible.next_due().map(instant))
     }
@@ -298,8 +298,8 @@ impl State {
 
     fn insert(&mut self, entry: Entry, now: Timestamp, delay: Duration, retention: Duration) {
         let slot = self.messages.insert(entry);
-        self.visible.set(slot, tick(later(now, delay)));
-        self.expiry.set(slot, tick(later(now, retention)));
+        self.visible.set(slot, visible_at(now, delay));
+        self.expiry.set(slot, due_tick(later(now, retention)));
     }
 
     fn remove(&mut self, slot: u32) -> Option<Entry> {
@@ -360,6 +360,11 @@ enum Found {
     Late,
     /// A message that was acknowledged, buried or dropped.
     Gone,
+}
+
+/// When a message that stays away for `delay` is visible: never earlier, and at once only if there is nothing to wait for.
+fn visible_at(now: Timestamp, delay: Duration) -> u64 {
+    if delay.is_zero() { tick(now) } else { due_tick(later(now, delay)) }
 }
 
 fn received_too_often(entry: &Entry, message_id: &str) -> DeadLetterReason {
@@ -443,7 +448,7 @@ impl Receiver for MemoryQueue {
     async fn change_visibility(&self, receipt: &Receipt, delay: Duration) -> Result<()> {
         let (mut state, now) = self.lock();
         let slot = state.held(receipt, "change visibility")?;
-        state.visible.set(slot, tick(later(now, delay)));
+        state.visible.set(slot, visible_at(now, delay));
         drop(state);
         self.changed.notify_waiters();
         Ok(())

@@ -10,7 +10,7 @@ use kairos::{Expression, ScheduleId, Specification, Timetable, TriggerInput};
 
 use crate::listing::fingerprint;
 use crate::slab::Slab;
-use crate::wheel::{Wheel, instant, tick};
+use crate::wheel::{Wheel, due_tick, instant, tick};
 
 /// Triggers by key, each with its next occurrence and a timer for it.
 #[derive(Debug)]
@@ -68,7 +68,7 @@ impl Packed {
             0 => 0,
             millis => fingerprint(self.id().as_bytes()) % millis,
         };
-        tick(occurrence) + delay
+        due_tick(occurrence) + delay
     }
 }
 

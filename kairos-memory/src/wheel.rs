@@ -17,13 +17,17 @@ const LEVELS: usize = 9;
 /// The last tick there is; later ones are brought down to it.
 const LAST: u64 = (1 << 54) - 1;
 
-/// The tick of an instant: whole milliseconds, rounded down, since [`Timestamp::MIN`].
-///
-/// Both what is due and what time it is are rounded so. Instants of whole milliseconds are exact, and others are due
-/// less than a millisecond early, never late.
+/// The tick of an instant: whole milliseconds, rounded down, since [`Timestamp::MIN`]. It is what time it is.
 pub(crate) fn tick(instant: Timestamp) -> u64 {
     let millis = instant.as_second() * 1_000 + i64::from(instant.subsec_nanosecond().div_euclid(1_000_000));
     (millis - Timestamp::MIN.as_second() * 1_000).unsigned_abs()
+}
+
+/// The tick at which something that is due at an instant comes due: never early, less than a millisecond late, and exact
+/// for whole milliseconds. Rounded down, a wait of less than a tick would be none, and who waits would be back at once for ever.
+pub(crate) fn due_tick(due: Timestamp) -> u64 {
+    let is_between = due.subsec_nanosecond().rem_euclid(1_000_000) != 0;
+    tick(due) + u64::from(is_between)
 }
 
 /// The instant at which a tick begins.
@@ -329,7 +333,8 @@ mod tests {
             let at: Timestamp = text.parse().unwrap();
             let floor = instant(tick(at));
             assert!(floor <= at && at.as_nanosecond() - floor.as_nanosecond() < 1_000_000, "{text}");
-            assert_eq!(tick(floor), tick(at));
+            assert_eq!((tick(floor), due_tick(floor)), (tick(at), tick(at)));
+            assert_eq!(due_tick(at), tick(at) + u64::from(floor != at), "{text}");
         }
         assert_eq!(instant(LAST), Timestamp::MAX);
     }

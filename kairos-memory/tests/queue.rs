@@ -131,7 +131,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(512))]
     #[test]
     fn it_delivers_what_a_list_would(steps in prop::collection::vec(step(), 1..120)) {
-        let clock = ManualClock::at(at("2026-01-01T00:00:00.0005Z"));
+        let clock = ManualClock::at(at("2026-01-01T00:00:00.005Z"));
         let queue = MemoryQueue::new(Arc::new(clock.clone()))
             .with_visibility_timeout(secs(VISIBILITY))
             .with_retention(secs(RETENTION))
@@ -453,4 +453,23 @@ fn a_message_sent_after_the_clock_was_set_back_is_visible_at_once() {
     assert!(receive(&queue, 10).is_empty());
     clock.set("2026-01-01T12:00:30Z");
     assert_eq!(receive(&queue, 10).len(), 3);
+}
+
+#[test]
+fn a_message_is_never_visible_early_and_less_than_a_millisecond_late() {
+    for start in ["2026-01-01T00:00:00Z", "2026-01-01T00:00:00.0004Z", "2026-01-01T00:00:00.000999999Z"] {
+        for delay in [1, 999_999, 1_000_000, 1_000_001, 30_000_000_000].map(Duration::from_nanos) {
+            let clock = ManualClock::at(at(start));
+            let queue = MemoryQueue::new(Arc::new(clock.clone()));
+            now(queue.send(&[text("a")])).unwrap().remove(0).unwrap();
+            let delivery = receive(&queue, 1).remove(0);
+            now(queue.change_visibility(&delivery.receipt, delay)).unwrap();
+            clock.advance(delay - Duration::from_nanos(1));
+            assert!(receive(&queue, 1).is_empty(), "{start}: {delay:?}");
+            clock.advance(Duration::from_millis(1));
+            let delivery = receive(&queue, 1).remove(0);
+            now(queue.change_visibility(&delivery.receipt, Duration::ZERO)).unwrap();
+            assert_eq!(receive(&queue, 1).len(), 1, "{start}: at once");
+        }
+    }
 }

@@ -109,7 +109,7 @@ pub trait Receiver: fmt::Debug + Send + Sync + 'static {
     /// Takes messages off the queue for good: any number of them, one answer per receipt, in order.
     async fn acknowledge(&self, receipts: &[Receipt]) -> Result<Vec<Result<()>>>;
 
-    /// Makes a message visible again after `delay` from now; zero is at once.
+    /// Makes a message visible again after `delay` from now, never before; zero is at once. A queue that counts in longer units rounds up.
     async fn change_visibility(&self, receipt: &Receipt, delay: Duration) -> Result<()>;
 
     /// Puts a message with the dead letters, with the reason, and takes it off the queue.

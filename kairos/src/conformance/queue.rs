@@ -59,6 +59,7 @@ pub async fn queue(queue: &dyn Queue, receiver: &dyn Receiver, time: &dyn Passag
             receiving::acknowledging_none_has_no_answers,
             visibility::each_delivery_counts_higher,
             visibility::a_message_comes_back_at_once_when_let_go,
+            visibility::a_short_wait_is_not_rounded_down_to_none,
             visibility::a_message_that_is_kept_longer_stays_away_longer,
             visibility::a_message_that_is_kept_shorter_comes_back_sooner,
             visibility::the_timeout_counts_from_the_last_change,

@@ -40,6 +40,7 @@ enum Flaw {
     CountsNothing,
     IgnoresLongerVisibility,
     IgnoresShorterVisibility,
+    RoundsVisibilityDown,
     LetsLateReceiptsAcknowledge,
     LetsLateReceiptsLetGo,
     RefusesLateReceiptsStrangely,
@@ -50,7 +51,7 @@ enum Flaw {
     LetsLateReceiptsBury,
 }
 
-const FOUND_BY: [(Flaw, &str); 33] = [
+const FOUND_BY: [(Flaw, &str); 34] = [
     (Flaw::LosesTheLast, "there_is_an_answer_for_each_message"),
     (Flaw::AnswersOnce, "there_is_an_answer_for_each_message"),
     (Flaw::FailsWithoutMessages, "an_empty_batch_has_no_answers"),
@@ -76,6 +77,7 @@ const FOUND_BY: [(Flaw, &str); 33] = [
     (Flaw::CountsNothing, "a_received_message_stays_away_and_comes_back"),
     (Flaw::IgnoresLongerVisibility, "a_message_that_is_kept_longer_stays_away_longer"),
     (Flaw::IgnoresShorterVisibility, "a_message_that_is_kept_shorter_comes_back_sooner"),
+    (Flaw::RoundsVisibilityDown, "a_short_wait_is_not_rounded_down_to_none"),
     (Flaw::LetsLateReceiptsAcknowledge, "a_late_receipt_acknowledges_nothing"),
     (Flaw::LetsLateReceiptsLetGo, "a_late_receipt_changes_no_visibility"),
     (Flaw::RefusesLateReceiptsStrangely, "a_late_receipt_acknowledges_nothing"),
@@ -248,6 +250,9 @@ impl Receiver for Mutant {
             Flaw::NeverDeliversAgain => Ok(()),
             Flaw::IgnoresLongerVisibility if delay > self.visibility_timeout() => Ok(()),
             Flaw::IgnoresShorterVisibility if !delay.is_zero() && delay < self.visibility_timeout() => Ok(()),
+            Flaw::RoundsVisibilityDown => {
+                self.queue.change_visibility(receipt, Duration::from_secs(delay.as_secs())).await
+            }
             Flaw::LetsLateReceiptsLetGo => {
                 let receipt = self.latest(receipt).map_or(receipt.clone(), |delivery| delivery.receipt);
                 self.queue.change_visibility(&receipt, delay).await

@@ -52,6 +52,18 @@ pub(super) async fn each_delivery_counts_higher(post: &Post<'_>) -> Verdict {
     post.acknowledge(&[delivery]).await
 }
 
+/// Who waits for less than the service counts in must not be back at once, and again, and again.
+pub(super) async fn a_short_wait_is_not_rounded_down_to_none(post: &Post<'_>) -> Verdict {
+    let mark = mark();
+    let first = post.one_in_flight(&mark).await?;
+    let kept = Duration::from_nanos(999_999);
+    let least = later(post.now(), kept);
+    post.receiver.change_visibility(&first.receipt, kept).await?;
+    let second = post.one(&mark).await?;
+    ensure!(post.now() >= least, "a message to stay away until {least}, received at {}", post.now());
+    post.acknowledge(&[second]).await
+}
+
 pub(super) async fn a_message_comes_back_at_once_when_let_go(post: &Post<'_>) -> Verdict {
     let mark = mark();
     let first = post.one_in_flight(&mark).await?;
