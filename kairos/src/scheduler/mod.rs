@@ -15,7 +15,8 @@
 //! | unregister | active, count over 1 | deletes process, count − 1 → `Ok` |
 //! | | active, count 1 | deletes process, retiring, count 0, mine → deletes the trigger → deletes the record if still mine → `Ok` |
 //! | | an ended hold | the same; where processes are left, the trigger is created instead of deleted |
-//! | update, same schedule | | replaces the process |
+//! | update or enable, same schedule | active | replaces the process |
+//! | | an ended hold, or no record | replaces the process, creating, mine → creates the trigger → active if still mine → `Ok` |
 //! | update, other schedule | | makes sure of the other schedule's trigger first, then moves the process and both counts in one transaction, then deletes the old trigger if it was the last |
 //! | reconcile | an ended hold | processes left: creates the trigger, active; none: deletes trigger and record |
 //!

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use super::Scheduler;
 use super::plan::{Intent, Plan, Then, plan};
-use super::protocol::Call;
+use super::protocol::{Call, Round, Wish};
 use super::query::specification_of;
-use crate::backend::Transaction;
+use crate::backend::{Change, Transaction};
 use crate::error::{Error, Fault, Result};
 use crate::model::{Changes, Process, ProcessId, Registration, Schedule, ScheduleState, Specification};
 
@@ -37,7 +37,8 @@ impl Scheduler {
         .map_err(|error| error.during("patch").about(id))
     }
 
-    /// Has a process dispatched again, from its next occurrence on.
+    /// Has a process dispatched again, from its next occurrence on. Like registering it again, this repairs its trigger if the
+    /// call that registered it left that undone.
     ///
     /// # Errors
     /// [`NotFound`](crate::ErrorKind::NotFound), [`Busy`](crate::ErrorKind::Busy), or whatever the store answers.
@@ -55,21 +56,49 @@ impl Scheduler {
 
     async fn set_enabled(&self, id: &ProcessId, enabled: bool) -> Result<Arc<Process>> {
         let operation = if enabled { "enable" } else { "disable" };
-        let changed = async {
-            let mut call = self.begin();
-            loop {
-                let stored = self.process(id).await?;
-                if stored.enabled == enabled {
-                    return Ok(stored);
-                }
-                let wanted = Arc::new(Process { enabled, ..Process::clone(&stored) });
-                let transaction = Transaction::new().with_process(Some(stored), Some(wanted.clone()));
-                if self.commit(&mut call, &transaction).await? {
-                    return Ok(wanted);
-                }
+        let mut call = self.begin();
+        let set = self.set_stored_enabled(&mut call, id, enabled).await;
+        self.end(call, set).await.map_err(|error| error.during(operation).about(id))
+    }
+
+    async fn set_stored_enabled(&self, call: &mut Call, id: &ProcessId, enabled: bool) -> Result<Arc<Process>> {
+        loop {
+            let stored = self.process(id).await?;
+            let wanted = Arc::new(Process { enabled, ..Process::clone(&stored) });
+            let is_done = if enabled {
+                let source = self.store.schedule(&stored.schedule_id).await?;
+                let specification =
+                    source.map_or_else(|| specification_of(&stored), |record| Ok(record.specification))?;
+                self.put(call, &stored, &wanted, &specification).await?
+            } else {
+                let transaction = Transaction::new().with_process(Some(stored.clone()), Some(wanted.clone()));
+                stored == wanted || self.commit(call, &transaction).await?
+            };
+            if is_done {
+                return Ok(wanted);
             }
+        }
+    }
+
+    /// Replaces a process that stays on its schedule, and makes sure of the trigger: the call that registered it may have died
+    /// before. False if somebody was in the way.
+    async fn put(
+        &self,
+        call: &mut Call,
+        stored: &Arc<Process>,
+        wanted: &Arc<Process>,
+        specification: &Specification,
+    ) -> Result<bool> {
+        let wish = Wish {
+            intent: Intent::Keep,
+            schedule_id: &wanted.schedule_id,
+            specification,
+            process: Change { before: Some(stored.clone()), after: Some(wanted.clone()) },
         };
-        changed.await.map_err(|error: Error| error.during(operation).about(id))
+        match self.round(call, &wish).await? {
+            Round::Again => Ok(false),
+            Round::Written { held, then } => self.carry_out(call, held, then).await,
+        }
     }
 
     /// Replaces a process by what `definition` makes of the stored one and its expression.
@@ -99,11 +128,11 @@ impl Scheduler {
             let registration = definition(&stored, expression)?;
             self.check_update(id, &registration)?;
             let wanted = Arc::new(registration.clone().into_process(stored.created_at));
+            let specification = registration.specification();
             let is_done = if wanted.schedule_id == stored.schedule_id {
-                let transaction = Transaction::new().with_process(Some(stored), Some(wanted.clone()));
-                self.commit(call, &transaction).await?
+                self.put(call, &stored, &wanted, &specification).await?
             } else {
-                self.move_process(call, &stored, &wanted, source, &registration.specification()).await?
+                self.move_process(call, &stored, &wanted, source, &specification).await?
             };
             if is_done {
                 return Ok(wanted);

@@ -435,3 +435,29 @@ async fn a_patch_that_cannot_know_the_expression_says_so() {
     world.scheduler().update(&id, &wanted).await.unwrap();
     drive(&world.clock, world.scheduler().reconcile(ReconcileMode::Repair)).await.unwrap();
 }
+
+#[tokio::test]
+async fn enabling_and_updating_see_to_the_trigger_that_a_dead_registration_left_undone() {
+    for updated in [false, true] {
+        let world = World::new();
+        let wanted = registration("uno", DAILY);
+        // Reads process and record, commits, and dies before it creates the trigger.
+        let faults = Faults::at(3, What::CrashBefore);
+        let dying = world.faulty_scheduler(&faults);
+        let mut dying = Box::pin(dying.register(&wanted));
+        assert!(futures_util::poll!(&mut dying).is_pending());
+        assert_eq!((faults.calls.lock().unwrap().last(), world.schedules.len()), (Some(&"create"), 0));
+        drop(dying);
+
+        let (scheduler, id) = (world.scheduler(), ProcessId::of("uno"));
+        let process = if updated {
+            let wanted = wanted.with_description("otra");
+            drive(&world.clock, scheduler.update(&id, &wanted)).await.unwrap()
+        } else {
+            drive(&world.clock, scheduler.enable(&id)).await.unwrap()
+        };
+        assert!(process.enabled);
+        assert_eq!(world.assert_sound().await, (1, 1));
+        assert_eq!(world.schedules.len(), 1, "Ok means that it is dispatched");
+    }
+}
