@@ -1,7 +1,7 @@
 //! The one error of the crate: what kind it is, what was being done, to what, and whether trying again can help.
 
 use std::error::Error as StdError;
-use std::fmt;
+use std::fmt::{self, Write};
 use std::time::Duration;
 
 /// The result of everything in Kairos that can fail.
@@ -102,11 +102,39 @@ impl Fault {
 
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.field, self.message)?;
+        let mut line = OneLine(f);
+        write!(line, "{}: {}", self.field, self.message)?;
         match self.at {
-            Some(at) => write!(f, " (at byte {at})"),
+            Some(at) => write!(line, " (at byte {at})"),
             None => Ok(()),
         }
+    }
+}
+
+/// Writes in one line: messages quote what came in, whatever that holds, and stand in logs and in attributes of messages.
+#[derive(Debug)]
+pub(crate) struct OneLine<W>(pub(crate) W);
+
+impl OneLine<String> {
+    pub(crate) fn of(text: impl fmt::Display) -> String {
+        let mut line = OneLine(String::new());
+        // Writing to a string cannot fail.
+        let _ = write!(line, "{text}");
+        line.0
+    }
+}
+
+impl<W: Write> Write for OneLine<W> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        let breaks_line = |c: char| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}');
+        let mut rest = text;
+        while let Some(at) = rest.find(breaks_line) {
+            let mut from = rest[at..].chars();
+            self.0.write_str(&rest[..at])?;
+            from.next().iter().try_for_each(|c| write!(self.0, "{}", c.escape_debug()))?;
+            rest = from.as_str();
+        }
+        self.0.write_str(rest)
     }
 }
 
@@ -241,16 +269,17 @@ impl Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let inner = &*self.0;
+        let mut line = OneLine(f);
         match (inner.operation, &inner.subject) {
-            (Some(operation), Some(subject)) => write!(f, "{operation} {subject}: ")?,
-            (Some(operation), None) => write!(f, "{operation}: ")?,
-            (None, Some(subject)) => write!(f, "{subject}: ")?,
+            (Some(operation), Some(subject)) => write!(line, "{operation} {subject}: ")?,
+            (Some(operation), None) => write!(line, "{operation}: ")?,
+            (None, Some(subject)) => write!(line, "{subject}: ")?,
             (None, None) => {}
         }
-        f.write_str(&inner.message)?;
+        line.write_str(&inner.message)?;
         for (index, fault) in inner.faults.iter().enumerate() {
-            f.write_str(if index == 0 { ": " } else { "; " })?;
-            fault.fmt(f)?;
+            line.write_str(if index == 0 { ": " } else { "; " })?;
+            write!(line, "{fault}")?;
         }
         Ok(())
     }
@@ -280,6 +309,14 @@ mod tests {
              cron: minute 71 is out of range 0-59 (at byte 5)"
         );
         assert!(!error.is_retryable());
+    }
+
+    #[test]
+    fn what_is_quoted_breaks_no_line() {
+        let fault = Fault::new("inicio", "'ayer\n\u{7f}\u{2028}' is no instant");
+        assert_eq!(fault.to_string(), r"inicio: 'ayer\n\u{7f}\u{2028}' is no instant");
+        let error = Error::invalid(vec![fault]).about("a\tñ");
+        assert_eq!(error.to_string(), r"a\tñ: the request is not valid: inicio: 'ayer\n\u{7f}\u{2028}' is no instant");
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::fmt;
 use thiserror::Error;
 
 use crate::arn::{Arn, ArnError};
+use crate::error::OneLine;
 
 /// Why a text names no target.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -32,13 +33,13 @@ pub enum TargetError {
         expected: &'static str,
     },
     /// It is no name of a task.
-    #[error("'{name}' is no task name: 1 to 128 letters, digits, '-', '_' and '.' are expected")]
+    #[error("'{}' is no task name: 1 to 128 letters, digits, '-', '_' and '.' are expected", OneLine::of(name))]
     Task {
         /// The name.
         name: String,
     },
     /// It is no URL that is posted to.
-    #[error("'{url}' is no endpoint: {problem}")]
+    #[error("'{}' is no endpoint: {problem}", OneLine::of(url))]
     Endpoint {
         /// The URL, cut if it is long.
         url: String,

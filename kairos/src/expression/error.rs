@@ -4,6 +4,7 @@ use std::fmt;
 
 use super::parse::Fault;
 use super::{explain, repair};
+use crate::error::OneLine;
 
 /// Why an expression was refused: where, why, and what was probably meant.
 ///
@@ -28,12 +29,8 @@ pub struct ExpressionError {
 impl ExpressionError {
     #[cold]
     pub(super) fn new(text: &str, fault: Fault) -> ExpressionError {
-        let (at, mut message) = explain::explain(text, fault);
-        // Messages quote the text: whatever it contains, they stay on one line.
-        if message.contains(char::is_control) {
-            message = message.escape_debug().to_string();
-        }
-        ExpressionError { at, message, suggestion: repair::suggest(text, fault) }
+        let (at, message) = explain::explain(text, fault);
+        ExpressionError { at, message: OneLine::of(message), suggestion: repair::suggest(text, fault) }
     }
 
     /// The byte offset of the culprit in the text as it was given: at most its length, and never inside a character.

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::id::{ExecutionId, ProcessId, ScheduleId};
 use super::message::{Origin, WorkItem};
-use crate::error::Error;
+use crate::error::{Error, OneLine};
 
 /// What became of an execution so far.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -73,13 +73,13 @@ impl Failure {
 }
 
 impl From<&Error> for Failure {
-    /// The error with the causes behind it, cut to [`Self::MAX_TEXT`].
+    /// The error with the causes behind it, in one line, cut to [`Self::MAX_TEXT`].
     fn from(error: &Error) -> Self {
         let mut text = error.to_string();
         let mut source = std::error::Error::source(error);
         while let Some(cause) = source.filter(|_| text.len() < Self::MAX_TEXT) {
             text.push_str(": ");
-            text.push_str(&cause.to_string());
+            text.push_str(&OneLine::of(cause));
             source = cause.source();
         }
         text.truncate(text.floor_char_boundary(Self::MAX_TEXT));
@@ -149,10 +149,10 @@ mod tests {
 
     #[test]
     fn a_failure_keeps_the_causes_and_is_bounded() {
-        let error = Error::new(ErrorKind::Throttled, "the target is busy").with_source("rate exceeded");
+        let error = Error::new(ErrorKind::Throttled, "the target is busy").with_source("rate\nexceeded");
         let failure = Failure::from(&error);
         assert_eq!(failure.kind, "throttled");
-        assert_eq!(failure.text, "the target is busy: rate exceeded");
+        assert_eq!(failure.text, r"the target is busy: rate\nexceeded");
         let long = Error::new(ErrorKind::Failed, "ñ".repeat(2_000));
         assert_eq!(Failure::from(&long).text.len(), Failure::MAX_TEXT);
     }

@@ -18,11 +18,16 @@ pub(super) fn suggest(text: &str, fault: Fault) -> Option<String> {
     let mut text = mend(text, fault)?;
     for _ in 1..MOST_FAULTS {
         match parse::expression(&text) {
-            Ok(_) => return Some(text),
+            Ok(_) => return Some(in_one_line(&text)),
             Err(fault) => text = mend(&text, fault)?,
         }
     }
-    parse::expression(&text).is_ok().then_some(text)
+    parse::expression(&text).is_ok().then(|| in_one_line(&text))
+}
+
+/// Tabs separate fields as blanks do, but have no place in a message.
+fn in_one_line(text: &str) -> String {
+    text.replace('\t', " ")
 }
 
 fn mend(text: &str, fault: Fault) -> Option<String> {
