@@ -111,8 +111,10 @@ pub(super) fn encode(text: &str) -> String {
     URL_SAFE.encode(text).replace('=', ".")
 }
 
+/// Only of what [`encode`] writes: `=` is none of it, though base64 knows it.
 fn decode(text: &str) -> Option<String> {
-    String::from_utf8(URL_SAFE.decode(text.replace('.', "=")).ok()?).ok()
+    let decoded = String::from_utf8(URL_SAFE.decode(text.replace('.', "=")).ok()?).ok()?;
+    (encode(&decoded) == text).then_some(decoded)
 }
 
 /// Which execution: one process at one occurrence.
@@ -206,7 +208,9 @@ mod tests {
         assert_eq!(encode("a"), "YQ..");
         assert_eq!(encode("~~~???"), "fn5-Pz8_");
         assert_eq!(decode("fn5-Pz8_").as_deref(), Some("~~~???"));
-        assert_eq!(ProcessId::from("proceso-%%").name(), None);
+        for text in ["proceso-%%", "proceso-YQ==", "proceso-YQ=.", "proceso-YR.."] {
+            assert_eq!(ProcessId::from(text).name(), None, "{text}");
+        }
     }
 
     #[test]
