@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 /// An instant together with the UTC offset it was written in, so that what is read is written again unchanged.
 ///
 /// Reads 0 to 9 fractional digits, an offset or `Z`, and no offset at all as UTC. Writes as many fractional digits as are needed.
+/// An offset with seconds cannot be written in ISO 8601: the instant that it means is kept in UTC.
 ///
 /// ```
 /// use kairos::OffsetTimestamp;
@@ -58,7 +59,8 @@ impl FromStr for OffsetTimestamp {
             _ => Offset::UTC,
         };
         let timestamp = offset.to_timestamp(pieces.date().to_datetime(time))?;
-        Ok(Self { timestamp, offset })
+        let is_written = offset.seconds() % 60 == 0;
+        Ok(Self { timestamp, offset: if is_written { offset } else { Offset::UTC } })
     }
 }
 
@@ -89,6 +91,13 @@ mod tests {
         ] {
             assert_eq!(text.parse::<OffsetTimestamp>().unwrap().to_string(), text);
         }
+    }
+
+    #[test]
+    fn an_offset_with_seconds_keeps_its_instant() {
+        let read: OffsetTimestamp = "1890-01-01T00:00:00-04:42:46".parse().unwrap();
+        assert_eq!(read.to_string(), "1890-01-01T04:42:46+00:00");
+        assert_eq!(read.to_string().parse::<OffsetTimestamp>().unwrap(), read);
     }
 
     #[test]
