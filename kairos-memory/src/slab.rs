@@ -76,7 +76,8 @@ impl<T> Slab<T> {
 
     /// Every slot from one on, with its value if it has one.
     pub(crate) fn slots_from(&self, from: u32) -> impl Iterator<Item = (u32, Option<&T>)> {
-        (from..).zip(self.entries.get(from as usize..).unwrap_or_default()).map(|(slot, entry)| match entry {
+        // The entries first: past the last of them, there is no number to count on to.
+        self.entries.get(from as usize..).unwrap_or_default().iter().zip(from..).map(|(entry, slot)| match entry {
             Entry::Full(value) => (slot, Some(value)),
             Entry::Hole { .. } => (slot, None),
         })
@@ -100,5 +101,6 @@ mod tests {
         let seen: Vec<_> = slab.slots_from(1).map(|(slot, value)| (slot, value.copied())).collect();
         assert_eq!(seen, [(1, Some("b")), (2, None), (3, Some("f"))]);
         assert_eq!(slab.slots_from(9).count(), 0);
+        assert_eq!(slab.slots_from(u32::MAX).count(), 0);
     }
 }
