@@ -42,6 +42,14 @@ pub(crate) fn delay_too_long(delay: Duration, most: Duration) -> Error {
     Error::new(ErrorKind::Invalid, format!("a delay of {delay:?} is longer than the {most:?} allowed")).during("send")
 }
 
+pub(crate) fn queue_full(capacity: usize) -> Error {
+    let message = format!(
+        "the queue holds {capacity} messages and dead letters, which is all it has room for; send again once workers have \
+         drained it, take dead letters away, or give it more with MemoryQueue::with_capacity"
+    );
+    Error::new(ErrorKind::Throttled, message).during("send")
+}
+
 pub(crate) fn no_outcome(id: impl fmt::Display) -> Error {
     Error::new(ErrorKind::Invalid, "'EnCurso' is no outcome of a try; claim the execution instead")
         .during("record")

@@ -11,7 +11,7 @@ use futures_util::future::select;
 use jiff::Timestamp;
 use kairos::backend::{DeadLetterReason, Delivery, Message, Queue, QueueLimits, Receipt, Receiver};
 use kairos::chance::Chance;
-use kairos::clock::{Clock, later};
+use kairos::clock::{Clock, between, earlier, later};
 use kairos::{Body, ErrorKind, Failure, Result};
 use tokio::sync::Notify;
 use uuid::Uuid;
@@ -26,7 +26,11 @@ use crate::wheel::{Wheel, due_tick, instant, tick};
 ///
 /// Visible messages are received in the order in which they became visible. Sending, receiving and acknowledging cost the
 /// same however many messages wait. Time is counted in whole milliseconds, and receivers that wait sleep until something
-/// becomes visible: nothing polls. When the clock is set back, the queue's time stands still until it has caught up.
+/// becomes visible: nothing polls. When the clock is set back, all that waits is brought forward by as much: nothing is hidden for
+/// longer than was left of its wait when the queue last looked at the clock before.
+///
+/// It holds a bounded number of messages, see [`with_capacity`](Self::with_capacity): one that nobody drains refuses what is sent
+/// instead of taking all of the machine's memory, and whoever sends keeps it.
 ///
 /// ```
 /// use std::sync::Arc;
@@ -60,11 +64,17 @@ pub struct MemoryQueue {
     retention: Duration,
     max_receive_count: Option<u32>,
     limits: QueueLimits,
+    capacity: usize,
     /// The upper half of all message ids.
     id_prefix: u64,
     state: Mutex<State>,
     changed: Notify,
 }
+
+/// How many messages and dead letters there is room for, if nobody says.
+const CAPACITY: usize = 1_000_000;
+/// A clock that is set back by less makes the queue's time stand still for as long; by more, all that waits is brought forward.
+const STEP: Duration = Duration::from_secs(1);
 
 struct State {
     messages: Slab<Entry>,
@@ -117,7 +127,7 @@ pub struct DeadLetter {
 
 impl MemoryQueue {
     /// An empty queue on this clock: a visibility timeout of 30 seconds, a retention of 14 days, no limit on receipts, batches
-    /// of up to 1000 messages.
+    /// of up to 1000 messages, and room for a million.
     #[must_use]
     pub fn new(clock: Arc<dyn Clock>) -> Self {
         Self {
@@ -126,6 +136,7 @@ impl MemoryQueue {
             retention: Duration::from_secs(14 * 24 * 60 * 60),
             max_receive_count: None,
             limits: QueueLimits::new(1_000),
+            capacity: CAPACITY,
             id_prefix: 0,
             state: Mutex::new(State {
                 messages: Slab::new(),
@@ -170,6 +181,22 @@ impl MemoryQueue {
         self
     }
 
+    /// The same with room for so many messages and dead letters together; 1 000 000 if not said otherwise, 0 is taken for 1.
+    ///
+    /// A queue in memory must end somewhere, or it takes its process with it, and all that is on it. A message takes some 120 bytes besides
+    /// its process, which all messages of one share: a million is 120 MB, and far more than any queue that is drained ever holds.
+    ///
+    /// A message for which there is no room is answered with [`Throttled`](ErrorKind::Throttled), which is retryable, and is not on the
+    /// queue; others of its batch may be. A dispatcher then fails, its firing is given back, and comes again once there may be
+    /// room. There must be room for all the processes of one schedule at once: each try begins with the first of them.
+    /// Nothing but [`send`](Queue::send) asks for room: acknowledging makes some, and burying and redriving leave the sum as it is. Dead letters
+    /// that nobody redrives can be [taken away](Self::take_dead_letters).
+    #[must_use]
+    pub fn with_capacity(mut self, messages: usize) -> Self {
+        self.capacity = messages.max(1);
+        self
+    }
+
     /// The same with message ids that no other queue gives out. Without it, every queue counts from 1.
     #[must_use]
     pub fn with_chance(mut self, chance: &Chance) -> Self {
@@ -177,7 +204,7 @@ impl MemoryQueue {
         self
     }
 
-    /// Puts a message on the queue that some other system wrote: any text. Gives its id.
+    /// Puts a message on the queue that some other system wrote: any text, also where there is no room. Gives its id.
     pub fn inject(&self, text: impl Into<Arc<str>>) -> Arc<str> {
         let (mut state, now) = self.lock();
         let sequence = state.send(Body::from_json(text), now, Duration::ZERO, self.retention);
@@ -190,13 +217,25 @@ impl MemoryQueue {
     #[must_use]
     pub fn dead_letters(&self) -> Vec<DeadLetter> {
         let (state, _) = self.lock();
-        let letter = |dead: &Dead| DeadLetter {
+        state.dead_letters.iter().map(|dead| self.letter(dead)).collect()
+    }
+
+    /// Takes up to `max` dead letters away for good, the oldest first, which makes room for as many messages.
+    pub fn take_dead_letters(&self, max: usize) -> Vec<DeadLetter> {
+        let (mut state, _) = self.lock();
+        let count = max.min(state.dead_letters.len());
+        let taken: Vec<Dead> = state.dead_letters.drain(..count).collect();
+        drop(state);
+        taken.iter().map(|dead| self.letter(dead)).collect()
+    }
+
+    fn letter(&self, dead: &Dead) -> DeadLetter {
+        DeadLetter {
             message_id: self.message_id(dead.entry.sequence),
             body: dead.entry.body.clone(),
             reason: dead.reason.clone(),
             at: dead.at,
-        };
-        state.dead_letters.iter().map(letter).collect()
+        }
     }
 
     /// How many messages are on the queue, visible or not; dead letters are not.
@@ -229,13 +268,10 @@ impl MemoryQueue {
     }
 
     /// The state as it is now, without what has expired, and the time now.
-    ///
-    /// That is the latest time seen: a clock that was set back must not make what is sent from then on wait for it to catch up.
     fn lock(&self) -> (MutexGuard<'_, State>, Timestamp) {
-        let now = self.clock.now();
         let mut state = lock(&self.state);
-        let now = now.max(state.latest);
-        state.latest = now;
+        // Read under the lock: of two that look, none comes with an older time after the other.
+        let now = state.see(self.clock.now());
         state.expire(now, self.retention);
         (state, now)
     }
@@ -288,6 +324,23 @@ impl MemoryQueue {
 }
 
 impl State {
+    /// The time now, once all that waits has been brought to it: what is left of a wait does not grow when the clock is set back.
+    fn see(&mut self, now: Timestamp) -> Timestamp {
+        let back = between(now, self.latest);
+        if back >= STEP {
+            let ticks = tick(self.latest) - tick(now);
+            for wheel in [&mut self.visible, &mut self.expiry] {
+                wheel.set_back(tick(now), |due| due.saturating_sub(ticks));
+            }
+            for dead in &mut self.dead_letters {
+                dead.at = earlier(dead.at, back);
+            }
+            self.latest = now;
+        }
+        self.latest = self.latest.max(now);
+        self.latest
+    }
+
     fn send(&mut self, body: Body, now: Timestamp, delay: Duration, retention: Duration) -> u64 {
         self.sent += 1;
         let sequence = self.sent;
@@ -384,6 +437,7 @@ impl fmt::Debug for MemoryQueue {
         f.debug_struct("MemoryQueue")
             .field("messages", &state.messages.len())
             .field("dead_letters", &state.dead_letters.len())
+            .field("capacity", &self.capacity)
             .field("sent", &state.sent)
             .field("expired", &state.expired)
             .field("visibility_timeout", &self.visibility_timeout)
@@ -400,6 +454,9 @@ impl Queue for MemoryQueue {
             let mut send = |message: &Message| {
                 if message.delay > self.limits.delay {
                     return Err(error::delay_too_long(message.delay, self.limits.delay));
+                }
+                if state.messages.len() + state.dead_letters.len() >= self.capacity {
+                    return Err(error::queue_full(self.capacity));
                 }
                 state.send(message.body.clone(), now, message.delay, self.retention);
                 Ok(())

@@ -140,6 +140,22 @@ impl Wheel {
         }
     }
 
+    /// Goes on at an earlier time, each timer being set to what becomes of its tick; that must keep their order.
+    ///
+    /// Looks at every timer: it is for clocks that are set back, which is rare.
+    pub(crate) fn set_back(&mut self, now: u64, due: impl Fn(u64) -> u64) {
+        let hand = self.hand.min(now);
+        let mut timers = Vec::new();
+        // As a timer is popped, the hand shows its tick.
+        while let Some(number) = self.pop(LAST) {
+            timers.push((number, self.hand));
+        }
+        self.hand = hand;
+        for (number, before) in timers {
+            self.set(number, due(before));
+        }
+    }
+
     /// Where the earliest timers are: whatever differs from the hand in a higher digit only is due later.
     fn first_list(&self) -> Option<(usize, usize)> {
         let level = self.occupied.iter().position(|occupied| *occupied != 0)?;
@@ -216,6 +232,15 @@ mod tests {
             }
         }
 
+        fn set_back(&mut self, by: u64, hand: u64) {
+            for (order, (key, number)) in (1..).zip(std::mem::take(&mut self.queue)) {
+                self.order = order;
+                let key = (key.0.saturating_sub(by).max(hand), order);
+                self.queue.insert(key, number);
+                self.keys.insert(number, key);
+            }
+        }
+
         fn pop(&mut self, now: u64) -> Option<u32> {
             let (key, number) = self.queue.first_key_value().map(|(key, number)| (*key, *number))?;
             (key.0 <= now).then(|| {
@@ -232,6 +257,8 @@ mod tests {
         Cancel(u32),
         Pop(usize),
         Advance(u64),
+        /// The clock is set back, and every timer with it if so told.
+        SetBack(u64, bool),
     }
 
     /// Near and far apart alike, so that every level is used.
@@ -246,6 +273,7 @@ mod tests {
             1 => (0..200u32).prop_map(Step::Cancel),
             3 => (1..20usize).prop_map(Step::Pop),
             2 => span().prop_map(Step::Advance),
+            1 => (span(), any::<bool>()).prop_map(|(by, with_timers)| Step::SetBack(by, with_timers)),
         ]
     }
 
@@ -276,6 +304,14 @@ mod tests {
                         prop_assert_eq!(wheel.pop(now), model.pop(now));
                     },
                     Step::Advance(by) => now = u64::min(now + by, LAST),
+                    Step::SetBack(by, with_timers) => {
+                        let by = u64::min(by, now);
+                        let moved = if with_timers { by } else { 0 };
+                        now -= by;
+                        wheel.set_back(now, |due| due.saturating_sub(moved));
+                        // Those that were due already stay in order, whatever is left of their ticks.
+                        model.set_back(moved, wheel.hand);
+                    }
                 }
                 let earliest = model.queue.first_key_value().map(|((due, _), _)| *due);
                 prop_assert!(wheel.next_due() <= earliest && wheel.next_due().is_some() == earliest.is_some());

@@ -378,6 +378,91 @@ fn a_batch_beyond_the_limits_is_refused_whole_and_a_long_delay_alone() {
 }
 
 #[test]
+fn what_waits_when_the_clock_is_set_back_waits_no_longer() {
+    let clock = Settable(Arc::new(Mutex::new(at("2026-01-01T12:00:00Z"))));
+    let queue = MemoryQueue::new(Arc::new(clock.clone())).with_retention(secs(900));
+    let names = |max| -> Vec<String> {
+        receive(&queue, max).iter().map(|delivery| delivery.body.to_json().into_owned()).collect()
+    };
+    let delays = [("a", 0), ("b", 600), ("c", 0), ("d", 0), ("e", 120)];
+    now(queue.send(&delays.map(|(name, delay)| text(name).with_delay(secs(delay))))).unwrap();
+    let (a, c) = (receive(&queue, 1).remove(0), receive(&queue, 1).remove(0));
+    now(queue.dead_letter(&c, &reason("x"))).unwrap();
+    now(queue.change_visibility(&a.receipt, secs(200))).unwrap();
+    clock.set("2026-01-01T12:01:00Z");
+    assert_eq!(queue.in_flight(), 1);
+    // A minute has passed; then it is an hour earlier.
+    clock.set("2026-01-01T11:01:00Z");
+    assert_eq!((names(9), queue.in_flight()), (vec!["d".to_owned()], 2));
+    for (time, expected) in [("11:01:59", vec!["d"]), ("11:02:00", vec!["e"]), ("11:03:20", vec!["d", "e", "a"])] {
+        clock.set(&format!("2026-01-01T{time}Z"));
+        assert_eq!(names(9), expected, "{time}");
+    }
+    // Nor is anything kept for longer.
+    clock.set("2026-01-01T11:14:59Z");
+    assert_eq!((queue.len(), queue.dead_letters().len(), queue.expired()), (4, 1, 0));
+    clock.set("2026-01-01T11:15:00Z");
+    assert_eq!((queue.len(), queue.dead_letters().len(), queue.expired()), (0, 0, 5));
+}
+
+#[test]
+fn a_clock_that_stutters_makes_time_stand_still() {
+    let clock = Settable(Arc::new(Mutex::new(at("2026-01-01T12:00:00Z"))));
+    let queue = MemoryQueue::new(Arc::new(clock.clone()));
+    now(queue.send(&[text("a")])).unwrap();
+    receive(&queue, 1);
+    clock.set("2026-01-01T11:59:59.5Z");
+    now(queue.send(&[text("b")])).unwrap();
+    assert_eq!(receive(&queue, 9)[0].sent_at, at("2026-01-01T12:00:00Z"));
+    clock.set("2026-01-01T12:00:29.999Z");
+    assert!(receive(&queue, 9).is_empty());
+    clock.set("2026-01-01T12:00:30Z");
+    assert_eq!(receive(&queue, 9).len(), 2);
+}
+
+#[test]
+fn what_there_is_no_room_for_is_refused_one_by_one_and_taken_later() {
+    let (_, shared) = clock();
+    let queue = MemoryQueue::new(shared).with_capacity(3);
+    let send = |names: &[&str]| -> Vec<Result<(), ErrorKind>> {
+        let batch: Vec<_> = names.iter().map(|name| text(name)).collect();
+        now(queue.send(&batch)).unwrap().into_iter().map(|answer| answer.map_err(|error| error.kind())).collect()
+    };
+    let full = Err(ErrorKind::Throttled);
+    assert_eq!(send(&["a", "b"]), [Ok(()), Ok(())]);
+    assert_eq!(send(&["c", "d", "e"]), [Ok(()), full, full]);
+    let error = now(queue.send(&[text("d")])).unwrap().remove(0).unwrap_err();
+    assert!(error.is_retryable() && error.to_string().contains("3 messages"), "{error}");
+    // Burying and redriving ask for no room, and make none.
+    let received = receive(&queue, 3);
+    for delivery in &received[..2] {
+        now(queue.dead_letter(delivery, &reason("x"))).unwrap();
+    }
+    assert_eq!((queue.len(), send(&["d"])), (1, vec![full]));
+    assert_eq!(now(queue.redrive(1)).unwrap(), 1);
+    assert_eq!((queue.len(), queue.dead_letters().len(), send(&["d"])), (2, 1, vec![full]));
+    acknowledge(&queue, &received[2].receipt).unwrap();
+    assert_eq!(send(&["d", "e"]), [Ok(()), full]);
+    let taken: Vec<_> = queue.take_dead_letters(9).iter().map(|letter| letter.body.to_json().into_owned()).collect();
+    assert_eq!((taken, queue.dead_letters().len()), (vec!["b".to_owned()], 0));
+    assert_eq!(send(&["e", "f"]), [Ok(()), full]);
+    // What another system wrote is here already.
+    queue.inject("g");
+    assert_eq!((queue.len(), send(&["f"])), (4, vec![full]));
+}
+
+#[test]
+fn what_expires_makes_room() {
+    let (clock, shared) = clock();
+    let queue = MemoryQueue::new(shared).with_retention(secs(60)).with_capacity(0);
+    assert!(now(queue.send(&[text("a")])).unwrap().remove(0).is_ok(), "room for one at least");
+    clock.advance(secs(59));
+    assert!(now(queue.send(&[text("b")])).unwrap().remove(0).is_err());
+    clock.advance(secs(1));
+    assert!(now(queue.send(&[text("b")])).unwrap().remove(0).is_ok());
+}
+
+#[test]
 fn ids_repeat_with_the_same_chance_and_only_then() {
     let (_, shared) = clock();
     let id = |chance: Option<u64>| {
@@ -449,9 +534,10 @@ fn a_message_sent_after_the_clock_was_set_back_is_visible_at_once() {
     now(queue.dead_letter(&receive(&queue, 10)[0], &reason("x"))).unwrap();
     assert_eq!(now(queue.redrive(1)).unwrap(), 1);
     assert_eq!(receive(&queue, 10).len(), 1);
-    // What is hidden stays so until the clock has caught up, and no longer.
+    // What is hidden stays so for as long as it was to.
+    clock.set("2026-01-01T11:00:29Z");
     assert!(receive(&queue, 10).is_empty());
-    clock.set("2026-01-01T12:00:30Z");
+    clock.set("2026-01-01T11:00:30Z");
     assert_eq!(receive(&queue, 10).len(), 3);
 }
 
