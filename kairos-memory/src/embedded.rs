@@ -73,6 +73,8 @@ pub struct EmbeddedBuilder {
     history: bool,
     retention: Duration,
     recording: usize,
+    catch_up: Option<Duration>,
+    queue_capacity: Option<usize>,
     observer: Option<Observer>,
 }
 
@@ -88,6 +90,8 @@ impl Embedded {
             history: true,
             retention: Duration::from_secs(30 * 24 * 60 * 60),
             recording: 10_000,
+            catch_up: None,
+            queue_capacity: None,
             observer: None,
         }
     }
@@ -160,7 +164,8 @@ impl Embedded {
 
     /// Fires triggers as they come due and dispatches their occurrences, one after the other.
     ///
-    /// What cannot be dispatched comes due again, as a trigger's own retries would have it.
+    /// What cannot be dispatched comes due again, as a trigger's own retries would have it; so does what is in hand when the end
+    /// is asked for. That one waits for the other harms none: what a dispatch in memory can fail for, a full queue, all fail for.
     pub(crate) async fn fire(self, mut shutdown: Shutdown) {
         const AT_ONCE: usize = 1_000;
         let Parts { schedules, dispatcher, clock, .. } = &*self.parts;
@@ -182,12 +187,19 @@ impl Embedded {
                 continue;
             }
             for firing in due {
-                // In memory no await ever waits: without this, nothing else on the runtime would run until all is dispatched.
-                give_way().await;
                 let request = DispatchRequest::of_trigger(firing.input.clone(), clock.now());
-                if let Err(error) = dispatcher.dispatch(&request).await {
-                    tracing::warn!(%error, "an occurrence could not be dispatched; its trigger fires again");
-                    schedules.give_back(firing);
+                let dispatch = async {
+                    // In memory hardly any await waits: without this, nothing else on the runtime would run until all is dispatched.
+                    give_way().await;
+                    dispatcher.dispatch(&request).await
+                };
+                tokio::select! {
+                    biased;
+                    () = shutdown.requested() => schedules.give_back(firing),
+                    dispatched = dispatch => if let Err(error) = dispatched {
+                        tracing::warn!(%error, "an occurrence could not be dispatched; its trigger fires again");
+                        schedules.give_back(firing);
+                    }
                 }
             }
         }
@@ -289,6 +301,22 @@ impl EmbeddedBuilder {
         self
     }
 
+    /// Firing no occurrence that is older than this when it comes to it; 24 hours if not said otherwise. See
+    /// [`MemorySchedules::with_catch_up`] for where the window ends, and [`MemorySchedules::missed`] for the account.
+    ///
+    /// A simulation comes to each occurrence at its time, and misses none, unless its triggers are [kept from firing](Simulation::drain).
+    pub fn with_catch_up(mut self, window: Duration) -> Self {
+        self.catch_up = Some(window);
+        self
+    }
+
+    /// With room for so many messages and dead letters on the queue; 1 000 000 if not said otherwise. See
+    /// [`MemoryQueue::with_capacity`] for what happens beyond.
+    pub fn with_queue_capacity(mut self, messages: usize) -> Self {
+        self.queue_capacity = Some(messages);
+        self
+    }
+
     /// Telling of each delivery as it is done with.
     pub fn on_handled(mut self, observer: impl Fn(&Handled) + Send + Sync + 'static) -> Self {
         self.observer = Some(Arc::new(observer));
@@ -312,8 +340,16 @@ impl EmbeddedBuilder {
     fn build_on(self, clock: Arc<dyn Clock>, chance: Chance) -> Embedded {
         let chance = Arc::new(chance);
         let store = Arc::new(MemoryStore::new());
-        let schedules = Arc::new(MemorySchedules::new(clock.clone()));
-        let queue = Arc::new(MemoryQueue::new(clock.clone()).with_chance(&chance));
+        let mut schedules = MemorySchedules::new(clock.clone());
+        if let Some(window) = self.catch_up {
+            schedules = schedules.with_catch_up(window);
+        }
+        let schedules = Arc::new(schedules);
+        let mut queue = MemoryQueue::new(clock.clone()).with_chance(&chance);
+        if let Some(messages) = self.queue_capacity {
+            queue = queue.with_capacity(messages);
+        }
+        let queue = Arc::new(queue);
         let history = Arc::new(MemoryHistory::new().with_retention(self.retention));
         let targets = Arc::new(MemoryInvoker::new(clock.clone()).with_recording(self.recording));
         let invoker: Arc<dyn Invoker> = Arc::new(self.tasks.with_others(targets.clone()));
@@ -406,5 +442,39 @@ impl std::ops::Deref for Running {
 
     fn deref(&self) -> &Embedded {
         &self.embedded
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt as _;
+    use kairos::Registration;
+
+    use super::*;
+
+    #[test]
+    fn the_end_is_not_kept_waiting_by_a_full_queue() {
+        let clock = ManualClock::at("2026-01-01T00:00:00Z".parse().unwrap());
+        let embedded = Embedded::builder()
+            .with_task("ok", |_| async { Ok(()) })
+            .with_queue_capacity(1)
+            .build_on(Arc::new(clock.clone()), Chance::from_seed(0));
+        for minutes in 2..50 {
+            let expression = format!("rate({minutes} minutes)");
+            let registration = Registration::new(expression.as_str(), expression.as_str(), "kairos:task:ok");
+            embedded.scheduler().register(&registration).now_or_never().unwrap().unwrap();
+        }
+        let (end, shutdown) = shutdown();
+        let mut firing = Box::pin(embedded.clone().fire(shutdown));
+        for _ in 0..60 * 60 {
+            assert!(firing.as_mut().now_or_never().is_none());
+            clock.advance(Duration::from_secs(1));
+        }
+        let (queued, waiting) = (embedded.queue().len(), embedded.schedules().waiting());
+        assert!(queued == 1 && waiting > 0, "{queued} {waiting}");
+        end.request();
+        // One look for what is under way, one for each that was in hand: no wait in between.
+        let looks = (0..100).take_while(|_| firing.as_mut().now_or_never().is_none()).count();
+        assert!(looks < 100 && embedded.schedules().waiting() >= waiting, "{looks}");
     }
 }

@@ -36,7 +36,7 @@ pub use embedded::{Embedded, EmbeddedBuilder, Running, ShutdownReport};
 pub use history::MemoryHistory;
 pub use invoker::{Answer, Call, Counts, MemoryInvoker};
 pub use queue::{DeadLetter, MemoryQueue};
-pub use schedules::{Firing, MemorySchedules};
+pub use schedules::{Firing, MemorySchedules, Missed};
 pub use simulation::Simulation;
 pub use store::MemoryStore;
 

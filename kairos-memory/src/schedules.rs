@@ -1,6 +1,9 @@
 //! Triggers in memory, and their firing.
 
-use std::collections::BTreeMap;
+mod missed;
+mod retries;
+
+use std::collections::VecDeque;
 use std::fmt;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -8,7 +11,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use jiff::Timestamp;
 use kairos::backend::{ScheduleBackend, Trigger, TriggerKey};
-use kairos::clock::{Clock, later};
+use kairos::clock::{Clock, between, later};
 use kairos::page::{Page, PageRequest};
 use kairos::retry::Backoff;
 use kairos::{Error, Fault, Result, Specification, TriggerInput, limits};
@@ -17,7 +20,11 @@ use tokio::sync::Notify;
 use crate::error;
 use crate::listing::{Listing, fingerprint};
 use crate::sync::lock;
-use crate::triggers::Triggers;
+use crate::triggers::{Fired, Triggers};
+use missed::{Account, Untold};
+use retries::{Retries, Room};
+
+pub use missed::Missed;
 
 /// How often a firing is delivered again at most: the default of EventBridge Scheduler's `RetryPolicy`,
 /// `MaximumRetryAttempts`.
@@ -29,10 +36,37 @@ const MAX_AGE: Duration = Duration::from_secs(86_400);
 /// reached at about the same time.
 const BACKOFF: Backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(10 * 60));
 
+/// How many dead letters are kept.
+const MAX_DEAD_LETTERS: usize = 10_000;
+/// How old an occurrence may be when it is taken, if nobody says.
+const CATCH_UP: Duration = Duration::from_secs(86_400);
+/// A clock that is set back by less makes time stand still for as long; by more, it is followed.
+const STEP: Duration = Duration::from_secs(1);
+
 /// A [`ScheduleBackend`] in memory, which fires: whoever embeds it asks for what is due and hands that to a dispatcher.
 ///
 /// A timing wheel holds one timer per trigger, so that idle triggers cost nothing and firing one costs the same among a
 /// million as among ten. Time is counted in whole milliseconds.
+///
+/// # When nothing can be delivered
+///
+/// Memory stays bounded, and each occurrence is accounted for.
+///
+/// - The wheel is the backlog: a later occurrence is computed when it is taken, so that it costs nothing until then. At most 10 000
+///   firings wait to be delivered again, besides those that callers have in hand; while so many do, nothing else is taken.
+/// - While half as many wait, a schedule of which one waits has to wait with its others: it is looked at again every minute. So a few schedules
+///   whose delivery always fails take room from each other only. Where 10 000 firings of more than 5 000 schedules fail for ever, others wait until
+///   one of them is given up, after 24 hours at most.
+/// - Of all that is due, what has been due for longest is taken first, given back or not: nothing is overtaken for ever.
+/// - An occurrence that is older than the [catch-up window](Self::with_catch_up) when it is taken is [missed](Self::missed).
+/// - The newest 10 000 [dead letters](Self::dead_letters) are kept, and all are [counted](Self::given_up).
+///
+/// An occurrence is thus delivered within the window and the 24 hours of its retries, or stands in one of these accounts.
+///
+/// # When the clock is set
+///
+/// Forwards, what was due in between fires at once, late. Back, what has fired does not fire again when its time comes once
+/// more, and what was given back waits for no longer than was left when the clock was last looked at before.
 ///
 /// ```
 /// use std::sync::Arc;
@@ -59,16 +93,19 @@ const BACKOFF: Backoff = Backoff::new(Duration::from_secs(1), Duration::from_sec
 /// ```
 pub struct MemorySchedules {
     clock: Arc<dyn Clock>,
+    catch_up: Duration,
     state: Mutex<State>,
     changed: Notify,
 }
 
 struct State {
     triggers: Triggers,
-    /// By when they are due, and among those of one time by when they were given back.
-    retries: BTreeMap<(Timestamp, u64), Firing>,
-    given_back: u64,
-    dead_letters: Vec<Firing>,
+    retries: Retries,
+    dead_letters: VecDeque<Firing>,
+    given_up: u64,
+    missed: Account,
+    /// The latest time seen.
+    latest: Timestamp,
 }
 
 /// A trigger that has fired for one occurrence, to be handed to a dispatcher.
@@ -84,12 +121,31 @@ pub struct Firing {
 }
 
 impl MemorySchedules {
-    /// No triggers yet, firing by this clock.
+    /// No triggers yet, firing by this clock, and catching up on 24 hours.
     #[must_use]
     pub fn new(clock: Arc<dyn Clock>) -> Self {
-        let state =
-            State { triggers: Triggers::new(), retries: BTreeMap::new(), given_back: 0, dead_letters: Vec::new() };
-        Self { clock, state: Mutex::new(state), changed: Notify::new() }
+        let state = State {
+            triggers: Triggers::new(),
+            retries: Retries::default(),
+            dead_letters: VecDeque::new(),
+            given_up: 0,
+            missed: Account::default(),
+            latest: Timestamp::MIN,
+        };
+        Self { clock, catch_up: CATCH_UP, state: Mutex::new(state), changed: Notify::new() }
+    }
+
+    /// The same, firing no occurrence that is older than `window` when it is taken; 24 hours if not said otherwise, as EventBridge
+    /// Scheduler keeps a delivery for so long at most (`MaximumEventAgeInSeconds`). Less than a minute is taken for a minute, as no
+    /// clock wakes in no time; [`Duration::MAX`] is without limit.
+    ///
+    /// An occurrence of exactly this age still fires. Its age counts from when it was to fire, which is its nominal time, or a moment
+    /// within its [flexible window](Specification::window_minutes). Of all that are older, the first and the last and how many they
+    /// were goes to the [account](Self::missed), without a step for each: returning after a year costs about as much as after a day.
+    #[must_use]
+    pub fn with_catch_up(mut self, window: Duration) -> Self {
+        self.catch_up = window.max(Duration::from_secs(60));
+        self
     }
 
     /// When to call [`take_due`](Self::take_due) next; `None` if nothing will ever be due as things stand.
@@ -97,21 +153,38 @@ impl MemorySchedules {
     /// It is never too late. It can be too early where the earliest trigger was deleted; asking again then tells better.
     #[must_use]
     pub fn next_due(&self) -> Option<Timestamp> {
-        lock(&self.state).next_due()
+        let mut state = lock(&self.state);
+        state.see(self.clock.now());
+        state.next_due()
     }
 
-    /// Takes at most `max` firings that are due: first those given back, then occurrences in the order of their times.
+    /// Takes at most `max` firings that are due, of occurrences and of those given back, in the order in which they came due.
     ///
-    /// However much time has passed, no occurrence is left out: several of one trigger come out one after the other.
-    /// What has been taken is the caller's: it hands it to a dispatcher, and [gives it back](Self::give_back) if that fails.
+    /// However much time has passed, no occurrence within the [catch-up window](Self::with_catch_up) is left out: several of one trigger come
+    /// out one after the other. What has been taken is the caller's: it hands it to a dispatcher, and [gives it back](Self::give_back) if that
+    /// fails, before it takes more; what is in hand longer than that is not counted among those that wait.
     pub fn take_due(&self, max: usize) -> Vec<Firing> {
-        let now = self.clock.now();
-        let mut state = lock(&self.state);
         let mut firings = Vec::new();
-        while firings.len() < max
-            && let Some(firing) = state.take(now)
-        {
-            firings.push(firing);
+        let missed = {
+            let mut state = lock(&self.state);
+            let now = state.see(self.clock.now());
+            // Where some have failed, all that are taken here may be given back. Where none has, counting them would only cost.
+            let may_fail = state.retries.len() > 0;
+            while firings.len() < max
+                && let Some(firing) = state.take(now, self.catch_up)
+            {
+                if may_fail && firing.attempt == 1 {
+                    state.retries.hold(&firing.input.schedule_id);
+                }
+                firings.push(firing);
+            }
+            for firing in firings.iter().filter(|_| may_fail) {
+                state.retries.release(&firing.input.schedule_id);
+            }
+            state.missed.tell()
+        };
+        if let Some(Untold { schedules, first, last }) = missed {
+            tracing::warn!(schedules, %first, %last, "occurrences were missed: they are older than what is caught up on");
         }
         firings
     }
@@ -123,24 +196,41 @@ impl MemorySchedules {
     /// These limits are the defaults of EventBridge Scheduler's `RetryPolicy`.
     pub fn give_back(&self, mut firing: Firing) {
         let seed = fingerprint(firing.input.schedule_id.as_str().as_bytes());
-        let due = later(self.clock.now(), BACKOFF.delay(firing.attempt, seed.into()));
         let mut state = lock(&self.state);
+        let due = later(state.see(self.clock.now()), BACKOFF.delay(firing.attempt, seed.into()));
         if firing.attempt > MAX_RETRIES || due > later(firing.first_taken_at, MAX_AGE) {
-            state.dead_letters.push(firing);
+            state.bury(firing);
             return;
         }
         firing.attempt += 1;
-        state.given_back += 1;
-        let key = (due, state.given_back);
-        state.retries.insert(key, firing);
+        state.retries.insert(due, firing);
         drop(state);
         self.changed.notify_one();
     }
 
-    /// The firings that were given up, oldest first.
+    /// The firings that were given up, oldest first: the newest 10 000 of them.
     #[must_use]
     pub fn dead_letters(&self) -> Vec<Firing> {
-        lock(&self.state).dead_letters.clone()
+        lock(&self.state).dead_letters.iter().cloned().collect()
+    }
+
+    /// How many firings were given up, also those that no longer lie with the [dead letters](Self::dead_letters).
+    #[must_use]
+    pub fn given_up(&self) -> u64 {
+        lock(&self.state).given_up
+    }
+
+    /// The occurrences that never fired, as they were older than the [catch-up window](Self::with_catch_up) when they were taken: one entry
+    /// for each trigger that has missed some since it was created, by schedule id. A [backfill](kairos::Scheduler::backfill) runs them.
+    #[must_use]
+    pub fn missed(&self) -> Vec<Missed> {
+        lock(&self.state).missed.iter().cloned().collect()
+    }
+
+    /// How many firings wait to be delivered again.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        lock(&self.state).retries.len()
     }
 
     /// Completes when something may be due earlier than [`next_due`](Self::next_due) said, also if that happened
@@ -180,17 +270,50 @@ impl MemorySchedules {
 }
 
 impl State {
-    fn next_due(&self) -> Option<Timestamp> {
-        let retry = self.retries.first_key_value().map(|((due, _), _)| *due);
-        [retry, self.triggers.next_due()].into_iter().flatten().min()
+    /// The time now. When the clock was set back, what waits has been brought to it.
+    fn see(&mut self, now: Timestamp) -> Timestamp {
+        let back = between(now, self.latest);
+        if back >= STEP {
+            self.triggers.set_back(now);
+            self.retries.set_back(back);
+            self.latest = now;
+        }
+        self.latest = self.latest.max(now);
+        self.latest
     }
 
-    fn take(&mut self, now: Timestamp) -> Option<Firing> {
-        if let Some(retry) = self.retries.first_entry().filter(|retry| retry.key().0 <= now) {
-            return Some(retry.remove());
+    fn next_due(&self) -> Option<Timestamp> {
+        let occurrence = self.triggers.next_due().filter(|_| self.retries.room() != Room::None);
+        [self.retries.next_due(), occurrence].into_iter().flatten().min()
+    }
+
+    fn take(&mut self, now: Timestamp, catch_up: Duration) -> Option<Firing> {
+        while self.is_occurrence_next() {
+            let Self { triggers, retries, .. } = self;
+            let is_held_back = |schedule: &str| retries.room() == Room::Others && retries.has(schedule);
+            match triggers.fire(now, catch_up, is_held_back) {
+                Some(Fired::Due(input)) => return Some(Firing { input, attempt: 1, first_taken_at: now }),
+                Some(Fired::HeldBack) => {}
+                Some(Fired::Missed(missed)) => self.missed.add(missed),
+                None => break,
+            }
         }
-        let input = self.triggers.fire(now)?;
-        Some(Firing { input, attempt: 1, first_taken_at: now })
+        self.retries.take(now)
+    }
+
+    /// Whether an occurrence has been due for as long as any firing that was given back, and may be taken.
+    fn is_occurrence_next(&self) -> bool {
+        let (occurrence, retry) = (self.triggers.next_due(), self.retries.next_due());
+        self.retries.room() != Room::None
+            && occurrence.is_some_and(|occurrence| retry.is_none_or(|retry| occurrence <= retry))
+    }
+
+    fn bury(&mut self, firing: Firing) {
+        self.given_up += 1;
+        if self.dead_letters.len() == MAX_DEAD_LETTERS {
+            self.dead_letters.pop_front();
+        }
+        self.dead_letters.push_back(firing);
     }
 }
 
@@ -200,7 +323,8 @@ impl fmt::Debug for MemorySchedules {
         f.debug_struct("MemorySchedules")
             .field("triggers", &state.triggers.len())
             .field("retries", &state.retries.len())
-            .field("dead_letters", &state.dead_letters.len())
+            .field("given_up", &state.given_up)
+            .field("missed", &state.missed.len())
             .field("next_due", &state.next_due())
             .finish()
     }
@@ -209,10 +333,10 @@ impl fmt::Debug for MemorySchedules {
 #[async_trait]
 impl ScheduleBackend for MemorySchedules {
     async fn create(&self, trigger: &Trigger) -> Result<String> {
-        let now = self.clock.now();
-        let (timetable, id_length) = check(trigger, now)?;
+        let (timetable, id_length) = check(trigger, self.clock.now())?;
         let key = trigger.key();
         let mut state = lock(&self.state);
+        let now = state.see(self.clock.now());
         if let Some(existing) = state.triggers.find(&key).and_then(|slot| state.triggers.get(slot)) {
             let faults = differences(&existing.specification, &trigger.specification);
             return if faults.is_empty() {
@@ -232,7 +356,9 @@ impl ScheduleBackend for MemorySchedules {
     }
 
     async fn delete(&self, key: &TriggerKey) -> Result<()> {
-        lock(&self.state).triggers.remove(key);
+        let mut state = lock(&self.state);
+        state.triggers.remove(key);
+        state.missed.remove(&key.schedule_id);
         Ok(())
     }
 

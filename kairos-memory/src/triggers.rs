@@ -1,14 +1,17 @@
 //! Triggers, packed: a million of them, all different, take some 200 bytes each.
 
 use std::hash::BuildHasher as _;
+use std::time::Duration;
 
 use hashbrown::{DefaultHashBuilder, HashTable};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use kairos::backend::{Trigger, TriggerKey};
+use kairos::clock::earlier;
 use kairos::{Expression, ScheduleId, Specification, Timetable, TriggerInput};
 
 use crate::listing::fingerprint;
+use crate::schedules::Missed;
 use crate::slab::Slab;
 use crate::wheel::{Wheel, due_tick, instant, tick};
 
@@ -50,6 +53,22 @@ struct Extra {
     zone_name: Option<Box<str>>,
 }
 
+/// What became of a trigger that was due.
+#[derive(Debug)]
+pub(crate) enum Fired {
+    /// It fires.
+    Due(TriggerInput),
+    /// It has to wait, and is looked at again a minute later.
+    HeldBack,
+    /// It came too late for some occurrences. The first that is not too late is next.
+    Missed(Missed),
+}
+
+/// How long a trigger that has to wait is left alone.
+const HELD_BACK: Duration = Duration::from_secs(60);
+/// How many missed occurrences are counted one by one.
+const COUNTED: usize = 10_000;
+
 impl Packed {
     fn id(&self) -> &str {
         &self.text[..usize::from(self.id_length)]
@@ -63,12 +82,15 @@ impl Packed {
     /// When the trigger fires for an occurrence: then, or some milliseconds later within its window. How many depends on
     /// the id alone, so that triggers of one time are spread, and each keeps its distance from one occurrence to the next.
     fn due(&self, occurrence: Timestamp) -> u64 {
+        due_tick(occurrence) + self.delay()
+    }
+
+    fn delay(&self) -> u64 {
         let window = self.extra.as_ref().and_then(|extra| extra.window_minutes).unwrap_or(0);
-        let delay = match u64::from(window) * 60_000 {
+        match u64::from(window) * 60_000 {
             0 => 0,
             millis => fingerprint(self.id().as_bytes()) % millis,
-        };
-        due_tick(occurrence) + delay
+        }
     }
 }
 
@@ -139,18 +161,41 @@ impl Triggers {
         self.timers.next_due().map(instant)
     }
 
-    /// Fires the trigger whose occurrence has been due for longest, if one is due, and sets its timer for the next one.
+    /// Sees to the trigger whose occurrence has been due for longest, if one is due, and sets its timer anew.
     ///
     /// The next occurrence follows upon the nominal time of this one, not upon the time now: however late it is asked,
-    /// every occurrence comes out.
-    pub(crate) fn fire(&mut self, now: Timestamp) -> Option<TriggerInput> {
+    /// every occurrence comes out, but those that were due longer ago than `catch_up`.
+    pub(crate) fn fire(
+        &mut self,
+        now: Timestamp,
+        catch_up: Duration,
+        is_held_back: impl Fn(&str) -> bool,
+    ) -> Option<Fired> {
         let slot = self.timers.pop(tick(now))?;
         let packed = self.packed.get(slot)?;
+        let oldest = tick(now).saturating_sub(millis(catch_up)).saturating_sub(packed.delay());
+        let timetable = self.timetable(packed);
         let occurrence = packed.next;
+        if tick(occurrence) < oldest {
+            let oldest = instant(oldest);
+            let missed = missed(packed, &timetable, oldest);
+            let following = timetable.next_after(earlier(oldest, Duration::from_nanos(1)));
+            self.set_timer(slot, following);
+            return Some(Fired::Missed(missed));
+        }
+        if is_held_back(packed.id()) {
+            self.timers.set(slot, tick(now) + millis(HELD_BACK));
+            return Some(Fired::HeldBack);
+        }
         let input = TriggerInput::new(ScheduleId::from(packed.id()), occurrence);
-        let following = self.timetable(packed).next_after(occurrence);
+        let following = timetable.next_after(occurrence);
         self.set_timer(slot, following);
-        Some(input)
+        Some(Fired::Due(input))
+    }
+
+    /// Goes on at an earlier time, as the clock was set back. Occurrences stay when they are: one that has fired does not fire again.
+    pub(crate) fn set_back(&mut self, now: Timestamp) {
+        self.timers.set_back(tick(now), |due| due);
     }
 
     fn set_timer(&mut self, slot: u32, occurrence: Option<Timestamp>) {
@@ -197,6 +242,28 @@ impl Triggers {
         }
         Trigger::new(ScheduleId::from(packed.id()), specification).with_description(description)
     }
+}
+
+/// The occurrences from the next one on and before `oldest`. Stepping through them would take as long as they were many.
+fn missed(packed: &Packed, timetable: &Timetable, oldest: Timestamp) -> Missed {
+    let first = packed.next;
+    let last = timetable.previous_before(oldest).unwrap_or(first);
+    let (count, is_exact) = match timetable.expression() {
+        Expression::Rate(rate) => {
+            let periods = (last.as_second() - first.as_second()) / rate.period().as_secs();
+            (periods.unsigned_abs() + 1, true)
+        }
+        _ => {
+            let after = timetable.after(first).take_while(|occurrence| *occurrence <= last);
+            let count = 1 + after.take(COUNTED).count();
+            (count.min(COUNTED) as u64, count <= COUNTED)
+        }
+    };
+    Missed::new(ScheduleId::from(packed.id()), count, is_exact, first, last)
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// What only some triggers have; nothing for a bare expression in any zone.
