@@ -41,7 +41,9 @@ impl Executor {
         let attempt = match self.claim(delivery, work, &owner).await {
             Ok(Claimed::Granted { attempt }) => attempt,
             Ok(Claimed::Held { until }) => {
-                let delay = between(self.clock.now(), until);
+                // A claim that ends later than any that is made now was made before the clock was set back, or by an executor whose
+                // claims are longer: this one looks again, instead of staying away for as long as the clock was set back.
+                let delay = between(self.clock.now(), until).min(self.config.lease);
                 self.receiver.change_visibility(&delivery.receipt, delay).await?;
                 return Ok(Verdict::Waiting { until });
             }

@@ -176,7 +176,7 @@ impl Executor {
         self
     }
 
-    /// How many deliveries ended in which way so far.
+    /// How many deliveries ended in which way so far, and the longest lateness.
     #[must_use]
     pub fn counts(&self) -> ExecutorCounts {
         self.counters.snapshot()
@@ -194,6 +194,7 @@ impl Executor {
 
     /// Executes one delivery and settles it with the queue.
     pub async fn handle(&self, delivery: Delivery) -> Handled {
+        let started_at = self.clock.now();
         let (work, result) = match delivery.body.work(&delivery.message_id, delivery.sent_at) {
             Ok(work) => {
                 let result = self.claim_and_run(&delivery, &work).await;
@@ -208,7 +209,8 @@ impl Executor {
             tracing::warn!(message = %delivery.message_id, %error, "a delivery could not be settled; it comes back");
             Verdict::Undecided(Failure::from(&error))
         });
-        self.counters.count(&verdict);
-        Handled { message_id: delivery.message_id, work, verdict }
+        let handled = Handled { message_id: delivery.message_id, work, started_at, verdict };
+        self.counters.count(&handled, delivery.redriven);
+        handled
     }
 }

@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::model::{Failure, WorkItem};
+use crate::clock::between;
+use crate::model::{Failure, Origin, WorkItem};
 
 /// What became of one delivery.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,8 +61,24 @@ pub struct Handled {
     pub message_id: Arc<str>,
     /// The execution, if the message could be read.
     pub work: Option<WorkItem>,
+    /// When the executor took it up.
+    pub started_at: Timestamp,
     /// What became of it.
     pub verdict: Verdict,
+}
+
+impl Handled {
+    /// How long after its scheduled time it was taken up: waits between tries, and whatever kept it away, included. `None` if the
+    /// message could not be read; zero if the clock showed an earlier time.
+    #[must_use]
+    pub fn lateness(&self) -> Option<Duration> {
+        self.work.as_ref().map(|work| between(work.scheduled_time, self.started_at))
+    }
+
+    /// Whether somebody wants it run however late it is.
+    fn is_late_on_purpose(&self, redriven: bool) -> bool {
+        redriven || self.work.as_ref().is_some_and(|work| work.origin == Origin::Backfill)
+    }
 }
 
 impl BatchReport {
@@ -70,7 +88,7 @@ impl BatchReport {
     }
 }
 
-/// How many deliveries ended in which way since the executor was made.
+/// How many deliveries ended in which way since the executor was made, and how late they were.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 #[allow(missing_docs, reason = "each is the number of the verdict that bears its name")]
@@ -84,6 +102,9 @@ pub struct ExecutorCounts {
     pub undecided: u64,
     /// Outcomes that could not be recorded.
     pub unrecorded: u64,
+    /// The longest [lateness](Handled::lateness) of any that were tried, or skipped as too late, in whole milliseconds. Backfills and redriven
+    /// dead letters are left out: they are late on purpose.
+    pub longest_lateness: Duration,
 }
 
 #[derive(Debug, Default)]
@@ -96,11 +117,12 @@ pub(super) struct Counters {
     waiting: AtomicU64,
     undecided: AtomicU64,
     pub(super) unrecorded: AtomicU64,
+    longest_lateness_millis: AtomicU64,
 }
 
 impl Counters {
-    pub(super) fn count(&self, verdict: &Verdict) {
-        let counter = match verdict {
+    pub(super) fn count(&self, handled: &Handled, redriven: bool) {
+        let counter = match &handled.verdict {
             Verdict::Succeeded => &self.succeeded,
             Verdict::Duplicate => &self.duplicates,
             Verdict::Skipped => &self.skipped,
@@ -110,6 +132,12 @@ impl Counters {
             Verdict::Undecided(_) => &self.undecided,
         };
         counter.fetch_add(1, Ordering::Relaxed);
+        let has_come_to_it =
+            !matches!(handled.verdict, Verdict::Duplicate | Verdict::Waiting { .. } | Verdict::Undecided(_));
+        if let Some(lateness) = handled.lateness().filter(|_| has_come_to_it && !handled.is_late_on_purpose(redriven)) {
+            let millis = u64::try_from(lateness.as_millis()).unwrap_or(u64::MAX);
+            self.longest_lateness_millis.fetch_max(millis, Ordering::Relaxed);
+        }
     }
 
     pub(super) fn snapshot(&self) -> ExecutorCounts {
@@ -123,6 +151,7 @@ impl Counters {
             waiting: get(&self.waiting),
             undecided: get(&self.undecided),
             unrecorded: get(&self.unrecorded),
+            longest_lateness: Duration::from_millis(get(&self.longest_lateness_millis)),
         }
     }
 }
