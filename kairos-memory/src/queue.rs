@@ -475,15 +475,18 @@ impl Queue for MemoryQueue {
 #[async_trait]
 impl Receiver for MemoryQueue {
     async fn receive(&self, max: usize, wait: Duration) -> Result<Vec<Delivery>> {
-        let deadline = later(self.clock.now(), wait);
+        let mut deadline = later(self.clock.now(), wait);
         loop {
             let mut changed = pin!(self.changed.notified());
             // From here on no change is missed, also one made before the wait below begins.
             changed.as_mut().enable();
             let (deliveries, next) = self.take(max);
-            if !deliveries.is_empty() || self.clock.now() >= deadline || max == 0 {
+            let now = self.clock.now();
+            if !deliveries.is_empty() || now >= deadline || max == 0 {
                 return Ok(deliveries);
             }
+            // A clock that was set back makes nobody wait for longer than that from now.
+            deadline = deadline.min(later(now, wait));
             let wake = next.map_or(deadline, |next| next.min(deadline));
             select(changed, self.clock.sleep_until(wake)).await;
         }

@@ -24,6 +24,7 @@ use kairos::dispatcher::{DispatchRequest, Dispatcher};
 use kairos::executor::{Executor, ExecutorConfig, Handled, Verdict, Worker, WorkerConfig};
 use kairos::page::{Page, PageRequest};
 use kairos::retry::Backoff;
+use kairos::scheduler::SchedulerConfig;
 use kairos::shutdown::{ShutdownTrigger, shutdown};
 use kairos::{
     Error, ErrorKind, Execution, ExecutionId, Hold, Process, ProcessId, Registration, Result, Schedule, ScheduleId,
@@ -97,6 +98,29 @@ impl<B: Store> Store for Behind<B> {
 
     fn capabilities(&self) -> StoreCapabilities {
         self.inner.capabilities()
+    }
+}
+
+#[async_trait]
+impl<B: ScheduleBackend> ScheduleBackend for Behind<B> {
+    async fn create(&self, trigger: &Trigger) -> Result<String> {
+        self.switch.pass().await?;
+        self.inner.create(trigger).await
+    }
+
+    async fn delete(&self, key: &TriggerKey) -> Result<()> {
+        self.switch.pass().await?;
+        self.inner.delete(key).await
+    }
+
+    async fn get(&self, key: &TriggerKey) -> Result<Option<Trigger>> {
+        self.switch.pass().await?;
+        self.inner.get(key).await
+    }
+
+    async fn list(&self, page: &PageRequest) -> Result<Page<Trigger>> {
+        self.switch.pass().await?;
+        self.inner.list(page).await
     }
 }
 
@@ -594,6 +618,59 @@ fn a_wait_does_not_grow_by_as_much_as_the_clock_is_set_back() {
         let told_millis = Duration::from_millis(told.as_millis().try_into().unwrap());
         assert!((told_millis..told + secs(21)).contains(&waited), "{moment}: {waited:?} instead of {told:?}");
     }
+}
+
+/// A call died with a schedule in its hold: others give up when their patience ends, not when the clock has caught up.
+#[test]
+fn patience_does_not_grow_by_as_much_as_the_clock_is_set_back() {
+    let elapsed = ManualClock::at(at(START));
+    let clock = Settable::new(elapsed.clone());
+    let shared: Arc<dyn Clock> = Arc::new(clock.clone());
+    let (store, schedules) = (Arc::new(MemoryStore::new()), Arc::new(MemorySchedules::new(shared.clone())));
+    let queue = Arc::new(MemoryQueue::new(shared.clone()));
+    let switch = Switch::new(&clock);
+    let behind = Arc::new(Behind { inner: schedules, switch: switch.clone() });
+    let mut config = SchedulerConfig::default();
+    config.lease = HOUR;
+    let scheduler = Scheduler::new(store, behind, queue, shared).with_config(config.clone());
+    switch.set(true);
+    let dying = scheduler.register(&Registration::new("a", "rate(1 hour)", "kairos:task:ok")).now_or_never();
+    assert!(dying.is_none(), "it dies as it creates the trigger");
+    switch.set(false);
+    let other = Registration::new("b", "rate(1 hour)", "kairos:task:ok");
+    let mut waiting = Box::pin(scheduler.register(&other));
+    let mut seconds = 0;
+    let answer = loop {
+        if let Some(answer) = (&mut waiting).now_or_never() {
+            break answer;
+        }
+        seconds += 1;
+        elapsed.advance(secs(1));
+        if seconds == 60 {
+            clock.set_by(-3_600);
+        }
+    };
+    assert_eq!(answer.unwrap_err().kind(), ErrorKind::Busy);
+    assert!((120..=190).contains(&seconds), "{seconds} s, where {:?} were asked for", config.patience);
+}
+
+#[test]
+fn a_receiver_waits_no_longer_than_it_was_told_twice_over() {
+    let elapsed = ManualClock::at(at(START));
+    let clock = Settable::new(elapsed.clone());
+    let queue = MemoryQueue::new(Arc::new(clock.clone()));
+    let mut receiving = Box::pin(queue.receive(1, secs(20)));
+    for second in 0..40 {
+        if (&mut receiving).now_or_never().is_some() {
+            assert!(second >= 20);
+            return;
+        }
+        elapsed.advance(secs(1));
+        if second == 5 {
+            clock.set_by(-3_600);
+        }
+    }
+    assert!(receiving.now_or_never().is_some());
 }
 
 /// An executor died with a claim, and then the clock was set back: whoever meets the claim does not stay away for that long.

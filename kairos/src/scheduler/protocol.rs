@@ -79,6 +79,8 @@ impl Scheduler {
     /// Waits a moment before looking again, at most until `until`.
     pub(super) async fn pause(&self, call: &mut Call, until: Option<Timestamp>) -> Result<()> {
         let now = self.clock.now();
+        // A clock that is set back makes nobody more patient.
+        call.deadline = call.deadline.min(later(now, self.config.patience));
         if now >= call.deadline {
             return Err(Error::new(
                 ErrorKind::Busy,
