@@ -367,6 +367,24 @@ fn schedules_whose_delivery_always_fails_keep_no_others_from_firing() {
 }
 
 #[test]
+fn what_has_been_due_for_longest_is_taken_first_given_back_or_not() {
+    let (clock, shared) = clock();
+    let schedules = MemorySchedules::new(shared);
+    create(&schedules, Specification::new("at(2026-01-01T00:01:00)"));
+    clock.advance(secs(60));
+    // Comes due again within a second.
+    schedules.give_back(schedules.take_due(1).remove(0));
+    create(&schedules, Specification::new("cron(2,3,4 0 1 1 ? 2026)"));
+    clock.advance(secs(60));
+    schedules.take_due(1).into_iter().for_each(|firing| schedules.give_back(firing));
+    clock.advance(secs(120));
+    assert_eq!(times(&schedules.take_due(1)), ["2026-01-01T00:02:00Z"], "due a second before what was given back");
+    clock.advance(secs(60));
+    let rest = ["2026-01-01T00:01:00Z", "2026-01-01T00:03:00Z", "2026-01-01T00:04:00Z"];
+    assert_eq!([0; 3].map(|_| times(&schedules.take_due(1)).remove(0)), rest);
+}
+
+#[test]
 fn while_as_many_wait_as_may_the_wheel_is_the_backlog() {
     let (clock, shared) = clock();
     let schedules = MemorySchedules::new(shared);
