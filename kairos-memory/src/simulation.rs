@@ -93,7 +93,8 @@ impl Simulation {
 
     /// Lets no further trigger fire, and runs until the queue is empty: every retry is made and every execution ends.
     ///
-    /// Gives up after `limit`, and says whether the queue is empty.
+    /// Gives up after `limit`, and says whether the queue is empty. What came due meanwhile fires, late, once time
+    /// [goes on](Self::advance), as far as is [caught up on](crate::EmbeddedBuilder::with_catch_up).
     pub async fn drain(&mut self, limit: Duration) -> bool {
         let target = later(self.now(), limit);
         self.run(target, false, |embedded| embedded.queue().is_empty()).await;
