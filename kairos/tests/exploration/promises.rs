@@ -1,183 +1,149 @@
-//! What must hold: of processes, records and triggers, and of every call that was answered `Ok`.
+//! What must hold: of every call that was answered `Ok`, from then on.
 
-use std::collections::BTreeMap;
-use std::hash::{DefaultHasher, Hash, Hasher as _};
+use kairos::{ErrorKind, Specification};
 
-use kairos::backend::{ProcessFilter, ScheduleBackend as _, Store as _};
-use kairos::clock::Clock as _;
-use kairos::page::PageRequest;
-use kairos::{ErrorKind, ScheduleId, ScheduleState};
+use crate::scenario::{Call, MOST_CALLS};
+use crate::world::{S, World};
 
-use crate::explorer::Scenario;
-use crate::gated::without_times;
-use crate::world::{Call, World, now_or_never};
+const NAMES: [&str; 2] = ["a", "b"];
 
-/// All rows and triggers at one moment.
-pub(crate) struct Snapshot {
-    /// By name: its schedule, and whether it is enabled.
-    processes: BTreeMap<String, (ScheduleId, bool)>,
-    records: BTreeMap<ScheduleId, (String, Option<u64>, bool)>,
-    triggers: Vec<ScheduleId>,
-    queued: usize,
+/// What has been promised to callers so far, by name of the process.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub(crate) struct Promised {
+    /// Whether it is registered; `None` while a call about it is under way or has failed, or if calls about it have overlapped.
+    registered: [Option<bool>; NAMES.len()],
+    /// Whether it is enabled, likewise.
+    enabled: [Option<bool>; NAMES.len()],
+    calls: [Progress; MOST_CALLS],
 }
 
-impl Snapshot {
-    pub(crate) fn of(world: &World) -> Self {
-        let page = PageRequest::first(PageRequest::MAX_LIMIT);
-        let processes = now_or_never(world.store.list_processes(&ProcessFilter::default(), &page)).unwrap();
-        let records = now_or_never(world.store.list_schedules(&page)).unwrap();
-        let triggers = now_or_never(world.schedules.list(&page)).unwrap();
-        let describe = |process: &std::sync::Arc<kairos::Process>| {
-            (process.name.clone(), (process.schedule_id.clone(), process.enabled))
-        };
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+struct Progress {
+    begun: bool,
+    /// Answered, or dead.
+    ended: bool,
+    /// Whether another call about the same process was under way meanwhile: either may have come last.
+    overlapped: bool,
+    /// Whether the process was registered when it began.
+    registered_before: Option<bool>,
+    /// Of a dispatch: the processes that it queues, and those that it does not, if it is answered `Ok`.
+    queues: [Option<bool>; NAMES.len()],
+}
+
+impl Promised {
+    pub(crate) fn at_start(world: &World) -> Self {
+        // Nothing has been promised of a start that some call has abandoned.
+        if world.is_sound().is_err() {
+            return Self::default();
+        }
+        let registered = NAMES.map(|name| world.process(name).is_some());
         Self {
-            processes: processes.items.iter().map(describe).collect(),
-            records: records
-                .items
-                .into_iter()
-                .map(|record| {
-                    let is_active = record.state == ScheduleState::Active;
-                    let has_ended = record.state.hold().is_some_and(|hold| hold.has_ended(world.clock.now()));
-                    let state = without_times(&format!("{:?}", record.state)).join(" ");
-                    (record.id, (format!("{state} {has_ended}"), record.process_count, is_active))
-                })
-                .collect(),
-            triggers: triggers.items.into_iter().map(|trigger| trigger.schedule_id).collect(),
-            queued: world.queue.len(),
+            registered: registered.map(Some),
+            enabled: registered.map(|is| is.then_some(true)),
+            calls: Default::default(),
         }
     }
 
-    pub(crate) fn rows(&self) -> u64 {
-        let mut hasher = DefaultHasher::new();
-        (&self.processes, &self.records, &self.triggers, self.queued).hash(&mut hasher);
-        hasher.finish()
+    /// A call takes its first step: what it is about is open from now on.
+    pub(crate) fn begin(&mut self, calls: &[Call], index: usize, world: &World) {
+        self.calls[index].begun = true;
+        if calls[index] == Call::FireS {
+            self.calls[index].queues = self.dispatched(world);
+        }
+        let Some(subject) = subject(calls[index]) else { return };
+        self.calls[index].registered_before = self.registered[subject].take();
+        self.enabled[subject] = None;
+        for other in (0..calls.len()).filter(|other| *other != index) {
+            self.calls[other].queues[subject] = None;
+            let is_under_way = self.calls[other].begun && !self.calls[other].ended;
+            if is_under_way && calls[other].subject() == calls[index].subject() {
+                self.calls[other].overlapped = true;
+                self.calls[index].overlapped = true;
+            }
+        }
     }
 
-    /// What is true whenever nothing is under way.
-    pub(crate) fn is_sound(&self) -> Result<(), String> {
-        for (id, (state, count, is_active)) in &self.records {
-            let members = self.processes.values().filter(|(schedule, _)| schedule == id).count() as u64;
-            if !is_active {
-                return Err(format!("{id} is left in state {state}"));
+    /// Which processes a dispatch of S that begins now queues, if nobody touches them meanwhile.
+    fn dispatched(&self, world: &World) -> [Option<bool>; NAMES.len()] {
+        let s = Specification::new(S).schedule_id();
+        std::array::from_fn(|name| {
+            let is_on_s = world.process(NAMES[name]).is_some_and(|process| process.schedule_id == s);
+            match (self.registered[name], self.enabled[name]) {
+                (Some(false), _) | (_, Some(false)) => Some(false),
+                (Some(true), Some(true)) => Some(is_on_s),
+                _ => None,
             }
-            if members == 0 {
-                return Err(format!("{id} is a record without processes"));
-            }
-            if *count != Some(members) {
-                return Err(format!("{id} counts {count:?} processes and has {members}"));
-            }
+        })
+    }
+
+    /// A call dies: what it has done by now may hold or not.
+    pub(crate) fn die(&mut self, index: usize) {
+        self.calls[index].ended = true;
+    }
+
+    /// A call is answered: if it was alone with what it is about, that holds from now on.
+    pub(crate) fn answer(
+        &mut self,
+        calls: &[Call],
+        index: usize,
+        error: Option<ErrorKind>,
+        world: &World,
+    ) -> Result<(), String> {
+        self.calls[index].ended = true;
+        let is_lost =
+            |name: &usize| self.calls[index].queues[*name] == Some(true) && !world.queued.contains(NAMES[*name]);
+        if error.is_none()
+            && let Some(lost) = (0..NAMES.len()).find(is_lost)
+        {
+            return Err(format!("the occurrence was dispatched, and '{}' is not on the queue", NAMES[lost]));
         }
-        for (name, (schedule, _)) in &self.processes {
-            if !self.records.contains_key(schedule) {
-                return Err(format!("'{name}' is a process without record"));
-            }
-            self.has_trigger(name, schedule)?;
-        }
-        match self.triggers.iter().find(|trigger| !self.records.contains_key(*trigger)) {
-            Some(trigger) => Err(format!("{trigger} is a trigger without record")),
+        let Some(subject) = subject(calls[index]).filter(|_| !self.calls[index].overlapped) else { return Ok(()) };
+        let before = self.calls[index].registered_before;
+        let (registered, enabled) = match (calls[index], error) {
+            (_, Some(ErrorKind::NotFound)) | (Call::UnregisterA | Call::UnregisterB, None) => (Some(false), None),
+            (_, Some(ErrorKind::Conflict)) => (before, None),
+            (_, Some(_)) => (None, None),
+            (Call::DisableA, None) => (before, Some(false)),
+            (Call::EnableA, None) => (before, Some(true)),
+            (_, None) => (Some(true), Some(true)),
+        };
+        self.registered[subject] = registered;
+        self.enabled[subject] = enabled;
+        Ok(())
+    }
+
+    /// Whether a dispatch may send these processes.
+    pub(crate) fn may_send(&self, index: usize, names: &[String]) -> Result<(), String> {
+        let is_sent = |name: &usize| names.iter().any(|sent| sent == NAMES[*name]);
+        match (0..NAMES.len()).filter(is_sent).find(|name| self.calls[index].queues[*name] == Some(false)) {
+            Some(name) => Err(format!("'{}' was unregistered, moved or disabled, and is dispatched", NAMES[name])),
             None => Ok(()),
         }
     }
 
-    fn has_trigger(&self, name: &str, schedule: &ScheduleId) -> Result<(), String> {
-        if self.triggers.contains(schedule) {
-            Ok(())
-        } else {
-            Err(format!("'{name}' is registered and has no trigger"))
-        }
-    }
-}
-
-/// What has been promised to callers so far, by name of the process.
-#[derive(Hash)]
-pub(crate) struct Promised {
-    /// Whether it is registered; `None` while a call about it is under way or has died, or if calls about it have overlapped.
-    registered: BTreeMap<&'static str, Option<bool>>,
-    /// Whether it is enabled, likewise.
-    enabled: BTreeMap<&'static str, Option<bool>>,
-    calls: Vec<Progress>,
-}
-
-#[derive(Hash)]
-struct Progress {
-    call: Call,
-    begun: bool,
-    answered: bool,
-    /// Whether another call about the same process was under way meanwhile: either may have come last.
-    overlapped: bool,
-}
-
-const NAMES: [&str; 2] = ["a", "b"];
-
-impl Promised {
-    pub(crate) fn at_start(world: &World, scenario: &Scenario) -> Self {
-        let snapshot = Snapshot::of(world);
-        // Nothing has been promised of a start that some call has abandoned.
-        let is_sound = snapshot.is_sound().is_ok();
-        let registered = |name: &str| is_sound.then(|| snapshot.processes.contains_key(name));
-        let progress = |call: &Call| Progress { call: *call, begun: false, answered: false, overlapped: false };
-        Self {
-            registered: NAMES.into_iter().map(|name| (name, registered(name))).collect(),
-            enabled: NAMES.into_iter().map(|name| (name, registered(name).filter(|is| *is))).collect(),
-            calls: scenario.calls.iter().map(progress).collect(),
-        }
-    }
-
-    /// A call takes a step: what it is about is open from its first one on.
-    pub(crate) fn begin(&mut self, index: usize) {
-        if std::mem::replace(&mut self.calls[index].begun, true) {
-            return;
-        }
-        let begun = self.calls[index].call;
-        for name in NAMES.into_iter().filter(|name| begun.touches(name)) {
-            self.registered.insert(name, None);
-            self.enabled.insert(name, None);
-            let about = |(other, call): &(usize, &mut Progress)| *other != index && call.call.touches(name);
-            let mut overlapped = false;
-            for (_, call) in self.calls.iter_mut().enumerate().filter(about) {
-                if call.begun && !call.answered {
-                    call.overlapped = true;
-                    overlapped = true;
-                }
-            }
-            self.calls[index].overlapped |= overlapped;
-        }
-    }
-
-    /// A call is answered: if it was `Ok` and alone with what it is about, that holds from now on.
-    pub(crate) fn answer(&mut self, index: usize, error: Option<ErrorKind>) {
-        self.calls[index].answered = true;
-        if error.is_some() || self.calls[index].overlapped {
-            return;
-        }
-        match self.calls[index].call {
-            Call::RegisterA | Call::MoveA => drop(self.registered.insert("a", Some(true))),
-            Call::RegisterB => drop(self.registered.insert("b", Some(true))),
-            Call::UnregisterA => drop(self.registered.insert("a", Some(false))),
-            Call::UnregisterB => drop(self.registered.insert("b", Some(false))),
-            Call::DisableA => drop(self.enabled.insert("a", Some(false))),
-            Call::EnableA => drop(self.enabled.insert("a", Some(true))),
-            Call::Reconcile | Call::FireS => {}
-        }
-    }
-
     /// Whether everything promised is so.
-    pub(crate) fn hold(&self, now: &Snapshot) -> Result<(), String> {
-        for (name, registered) in &self.registered {
-            match (registered, now.processes.get(*name)) {
+    pub(crate) fn hold(&self, world: &World) -> Result<(), String> {
+        for (index, name) in NAMES.into_iter().enumerate() {
+            let process = world.process(name);
+            match (self.registered[index], process) {
                 (Some(true), None) => return Err(format!("'{name}' was registered, and is gone")),
-                (Some(true), Some((schedule, _))) => now.has_trigger(name, schedule)?,
+                (Some(true), Some(process)) if !world.has_trigger(&process.schedule_id) => {
+                    return Err(format!("'{name}' is registered and has no trigger"));
+                }
                 (Some(false), Some(_)) => return Err(format!("'{name}' was unregistered, and is there")),
                 _ => {}
             }
-        }
-        for (name, enabled) in &self.enabled {
-            if let (Some(enabled), Some((_, is))) = (enabled, now.processes.get(*name))
-                && enabled != is
+            if let (Some(enabled), Some(process)) = (self.enabled[index], process)
+                && enabled != process.enabled
             {
-                return Err(format!("'{name}' should be enabled: {enabled}, and is: {is}"));
+                return Err(format!("'{name}' should be enabled: {enabled}, and is: {}", process.enabled));
             }
         }
         Ok(())
     }
+}
+
+/// The number of the process that a call is about.
+fn subject(call: Call) -> Option<usize> {
+    call.subject().and_then(|subject| NAMES.iter().position(|name| *name == subject))
 }
