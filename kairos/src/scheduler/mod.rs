@@ -86,6 +86,7 @@ pub struct SchedulerConfig {
     /// What is let in.
     pub policy: Policy,
     /// How long a call may hold a schedule's record. Twice `call_limit` at least, as the call must end within it; less is made that.
+    /// What the schedule backend was asked for under a hold must have happened by its end, or never, even if the answer was given up.
     pub lease: Duration,
     /// How long one call of the schedule backend may take.
     pub call_limit: Duration,

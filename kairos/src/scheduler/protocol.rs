@@ -199,7 +199,7 @@ impl Scheduler {
             .await?
         } else {
             let key = Trigger::new(held.id.clone(), held.specification.clone()).key();
-            self.delete_trigger(&key).await?;
+            self.delete_held_trigger(call, &held.id, &key).await?;
             self.finish(call, &held.id, |_| None).await?
         };
         call.held.remove(&held.id);
@@ -214,6 +214,20 @@ impl Scheduler {
 
     pub(super) async fn delete_trigger(&self, key: &TriggerKey) -> Result<()> {
         self.limited("delete the trigger", self.schedules.delete(key)).await
+    }
+
+    /// Deletes the trigger of a schedule that this call holds.
+    ///
+    /// A deletion that was not answered may still be on its way, and would take along what somebody creates anew. The call then leaves
+    /// the hold to end by itself: whoever comes next waits for that.
+    pub(super) async fn delete_held_trigger(&self, call: &mut Call, id: &ScheduleId, key: &TriggerKey) -> Result<()> {
+        let deleted = self.delete_trigger(key).await;
+        if let Err(error) = &deleted
+            && matches!(error.kind(), ErrorKind::Timeout | ErrorKind::Unavailable)
+        {
+            call.held.remove(id);
+        }
+        deleted
     }
 
     pub(super) async fn create_trigger(&self, held: &Schedule) -> Result<String> {

@@ -300,7 +300,7 @@ impl Scheduler {
         }
         let differs = trigger.as_ref().is_some_and(|trigger| trigger.specification != held.specification);
         if rows == 0 || differs {
-            self.delete_trigger(key).await?;
+            self.delete_held_trigger(call, &held.id, key).await?;
         }
         let arn = if rows > 0 { Some(self.create_trigger(&held).await?) } else { None };
         let settled = self

@@ -59,6 +59,12 @@ fn any_two_calls_in_full_with_a_crash_anywhere() {
 }
 
 #[test]
+fn any_two_calls_in_full_with_a_fault_or_a_late_request_and_a_crash_anywhere() {
+    let explored = all_hold(&scenario::all(2), Bounds { crashes: 1, faults: 1, ..Bounds::default() });
+    assert!(explored.states > 20_000, "{explored}");
+}
+
+#[test]
 fn any_two_calls_in_full_held_up_anywhere_until_every_hold_has_ended() {
     let explored = all_hold(&scenario::all(2), Bounds { lapses: 1, ..Bounds::default() });
     assert!(explored.states > 20_000, "{explored}");
