@@ -1,0 +1,4 @@
+//! Cursors of listings.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| kairos_fuzz::cursors(&String::from_utf8_lossy(bytes)));
