@@ -18,8 +18,24 @@ pub fn ids(text: &str) {
     for specification in [&one, &other] {
         check_round_trip(specification);
         check_id(specification);
+        for variant in variants(specification) {
+            assert_ne!(variant.schedule_id(), specification.schedule_id(), "{specification:?}, {variant:?}");
+        }
     }
     assert_eq!(one.schedule_id() == other.schedule_id(), one == other, "{one:?}, {other:?}: {}", one.schedule_id());
+}
+
+/// The same in all but one field, or with the text of one field in another.
+fn variants(one: &Specification) -> impl Iterator<Item = Specification> {
+    let mut variants: [_; 6] = std::array::from_fn(|_| one.clone());
+    let [expression, exchanged, turned, window, group, zone] = &mut variants;
+    expression.expression.push(' ');
+    std::mem::swap(&mut exchanged.time_zone, &mut exchanged.group);
+    std::mem::swap(&mut turned.start, &mut turned.end);
+    window.window_minutes = one.window_minutes.map_or(Some(0), |minutes| minutes.checked_sub(1));
+    group.group = Some(format!("{}-", one.group.as_deref().unwrap_or_default()));
+    zone.time_zone = Some(format!("{};", one.time_zone.as_deref().unwrap_or_default()));
+    variants.into_iter().filter(move |variant| variant != one)
 }
 
 fn check_id(specification: &Specification) {

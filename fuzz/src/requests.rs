@@ -10,20 +10,36 @@ use kairos::page::PageRequest;
 use kairos::scheduler::{ReconcileMode, SchedulerConfig};
 use kairos::{Body, Changes, Error, ErrorKind, Policy, Process, Registration, Scheduler, TargetKind, limits};
 use kairos_memory::{MemoryQueue, MemorySchedules, MemoryStore};
+use serde_json::{Map, Value};
 
 use crate::driving::at_once;
 use crate::refusal::check_error;
 use crate::stored::check_round_trip;
 
 const ROLE_PREFIX: &str = "kairos-";
+/// What may be absent, in lower case.
+const FIELDS: [&str; 11] = [
+    "arnrol",
+    "parametros",
+    "zonahoraria",
+    "inicio",
+    "fin",
+    "ventanaminutos",
+    "grupo",
+    "etiquetas",
+    "descripcion",
+    "maximointentos",
+    "edadmaximasegundos",
+];
 
 /// A registration that passes the policy is registered, shown, changed and unregistered, and leaves nothing behind; what does not pass
 /// is refused by field.
 pub fn requests(text: &str) {
-    let (registration, changes) = text.split_once('\n').unwrap_or((text, "{}"));
-    let changes = read(Changes::from_json(changes));
-    let Some(registration) = read(Registration::from_json(registration)) else { return };
+    let (text, text_of_changes) = text.split_once('\n').unwrap_or((text, "{}"));
+    let changes = read(Changes::from_json(text_of_changes));
+    let Some(registration) = read(Registration::from_json(text)) else { return };
     check_reading(&registration);
+    check_values(&registration, text);
     let policies = [
         Policy::default().with_role_prefix(ROLE_PREFIX),
         Policy::default().with_targets(InvokerCapabilities::new([TargetKind::Task, TargetKind::Sqs])),
@@ -32,6 +48,7 @@ pub fn requests(text: &str) {
         passes(policy, &registration);
     }
     let changed = changes.as_ref().map(|changes| registration.clone().changed_by(changes.clone()));
+    changed.iter().for_each(|changed| check_values(changed, text_of_changes));
     for registration in [Some(&registration), changed.as_ref()].into_iter().flatten() {
         passes(&Policy::default(), registration);
     }
@@ -60,6 +77,25 @@ fn check_reading(registration: &Registration) {
     let changes = Changes::from_json(&text).unwrap_or_else(|error| panic!("{text}: {error}"));
     assert_eq!(Registration::new("", "", "").changed_by(changes.clone()), *registration);
     assert_eq!(registration.clone().changed_by(changes), *registration);
+}
+
+/// What is written holds each value that was given, and nothing for each null; keys are told apart without their case.
+fn check_values(registration: &Registration, text: &str) {
+    let written = serde_json::to_value(registration).expect("plain data is always JSON");
+    let given: Map<String, Value> = serde_json::from_str(text).expect("it was read before");
+    for (key, value) in given {
+        let found =
+            written.as_object().into_iter().flatten().find(|(known, _)| known.to_lowercase() == key.to_lowercase());
+        let instant = |value: &Value| value.as_str().and_then(|text| text.parse::<Timestamp>().ok());
+        match found {
+            Some((known, found)) if ["inicio", "fin"].contains(&known.as_str()) => {
+                assert_eq!(instant(found), instant(&value), "{known}");
+            }
+            Some((known, found)) => assert_eq!(*found, value, "{known}"),
+            None if value.is_null() || value == "" => {}
+            None => assert!(!FIELDS.contains(&key.to_lowercase().as_str()), "{key} is lost"),
+        }
+    }
 }
 
 fn passes(policy: &Policy, registration: &Registration) -> bool {
