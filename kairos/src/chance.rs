@@ -39,6 +39,27 @@ impl Chance {
         rng.fill_bytes(&mut bytes);
         uuid::Builder::from_random_bytes(bytes).into_uuid()
     }
+
+    /// Mixes in what another source has drawn. What comes from then on depends on both, and repeats nothing that either has given
+    /// out: for state that is read back and holds identifiers of the source that it was written under.
+    ///
+    /// ```
+    /// use kairos::chance::Chance;
+    ///
+    /// let before = Chance::from_seed(0);
+    /// let key = before.uuid();
+    /// let after = Chance::from_seed(0);
+    /// after.mix(before.uuid());
+    /// assert_ne!(after.uuid(), key);
+    /// ```
+    pub fn mix(&self, drawn: Uuid) {
+        let mut seed = [0; 32];
+        let (own, other) = seed.split_at_mut(16);
+        let mut rng = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        rng.fill_bytes(own);
+        other.copy_from_slice(drawn.as_bytes());
+        *rng = StdRng::from_seed(seed);
+    }
 }
 
 impl Default for Chance {
@@ -58,5 +79,19 @@ mod tests {
         assert_eq!(first, two.uuid());
         assert_ne!(first, one.uuid());
         assert_ne!(Chance::from_system().uuid(), Chance::from_system().uuid());
+    }
+
+    #[test]
+    fn what_is_mixed_in_decides_and_is_not_repeated() {
+        let drawn = Chance::from_seed(7).uuid();
+        let next = |seed: u64, drawn: Uuid| {
+            let chance = Chance::from_seed(seed);
+            chance.mix(drawn);
+            chance.uuid()
+        };
+        assert_eq!(next(7, drawn), next(7, drawn), "a run can be repeated");
+        assert_ne!(next(7, drawn), next(8, drawn));
+        assert_ne!(next(7, drawn), next(7, Uuid::nil()));
+        assert_ne!(next(7, drawn), drawn);
     }
 }

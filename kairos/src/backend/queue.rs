@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 
 use crate::error::Result;
 use crate::model::{Body, ExecutionId, Failure, ProcessId};
@@ -180,18 +181,25 @@ impl Delivery {
 }
 
 /// Why a message lies with the dead letters. Backends write it as attributes of the message.
-#[derive(Clone, Debug, PartialEq, Eq)]
+///
+/// As JSON it bears the names that an [`Execution`](crate::Execution) has for the same.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct DeadLetterReason {
     /// What failed.
+    #[serde(rename = "Error")]
     pub failure: Failure,
     /// How often it was tried; 0 if it never was.
+    #[serde(rename = "Intentos")]
     pub attempts: u32,
     /// The execution, if the message named one.
+    #[serde(rename = "IdEjecucion", default, skip_serializing_if = "Option::is_none")]
     pub execution_id: Option<ExecutionId>,
     /// The process, if the message named one.
+    #[serde(rename = "IdProceso", default, skip_serializing_if = "Option::is_none")]
     pub process_id: Option<ProcessId>,
     /// The target, as the message named it.
+    #[serde(rename = "ArnProceso", default, skip_serializing_if = "Option::is_none")]
     pub target: Option<String>,
 }
 

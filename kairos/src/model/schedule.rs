@@ -73,11 +73,13 @@ impl fmt::Display for ScheduleState {
 }
 
 /// The exclusive right of one call to create or delete a trigger, for a limited time.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hold {
     /// A token that no other call has.
+    #[serde(rename = "Propietario")]
     pub owner: String,
     /// When anybody may take it over.
+    #[serde(rename = "ReservadaHasta")]
     pub until: Timestamp,
 }
 
