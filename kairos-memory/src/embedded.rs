@@ -1,7 +1,10 @@
 //! Kairos in one process: the in-memory backends and the algorithms, wired up.
 
+mod saved;
+
+use std::collections::VecDeque;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::task::Poll;
 use std::time::Duration;
 
@@ -16,7 +19,10 @@ use kairos::tasks::check_targets;
 use kairos::{Policy, Result, Scheduler, Tasks};
 use tokio::task::JoinHandle;
 
-use crate::{MemoryHistory, MemoryInvoker, MemoryQueue, MemorySchedules, MemoryStore, Simulation};
+use crate::sync::lock;
+use crate::{Firing, MemoryHistory, MemoryInvoker, MemoryQueue, MemorySchedules, MemoryStore, Simulation};
+
+pub use saved::Saved;
 
 type Observer = Arc<dyn Fn(&Handled) + Send + Sync>;
 
@@ -48,8 +54,11 @@ pub struct Embedded {
 
 struct Parts {
     clock: Arc<dyn Clock>,
+    chance: Arc<Chance>,
     store: Arc<MemoryStore>,
     schedules: Arc<MemorySchedules>,
+    /// What triggers have fired and is not dispatched yet: it is nowhere else, and part of what is saved.
+    taken: Mutex<VecDeque<Firing>>,
     queue: Arc<MemoryQueue>,
     history: Arc<MemoryHistory>,
     targets: Arc<MemoryInvoker>,
@@ -170,7 +179,7 @@ impl Embedded {
         const AT_ONCE: usize = 1_000;
         let Parts { schedules, dispatcher, clock, .. } = &*self.parts;
         while !shutdown.is_requested() {
-            let due = schedules.take_due(AT_ONCE);
+            let due = self.take_due(AT_ONCE);
             if due.is_empty() {
                 let next = async {
                     match schedules.next_due() {
@@ -193,15 +202,35 @@ impl Embedded {
                     give_way().await;
                     dispatcher.dispatch(&request).await
                 };
-                tokio::select! {
+                let dispatched = tokio::select! {
                     biased;
-                    () = shutdown.requested() => schedules.give_back(firing),
-                    dispatched = dispatch => if let Err(error) = dispatched {
-                        tracing::warn!(%error, "an occurrence could not be dispatched; its trigger fires again");
-                        schedules.give_back(firing);
-                    }
+                    () = shutdown.requested() => None,
+                    dispatched = dispatch => Some(dispatched),
+                };
+                if let Some(Err(error)) = &dispatched {
+                    tracing::warn!(%error, "an occurrence could not be dispatched; its trigger fires again");
                 }
+                self.done_with(firing, matches!(dispatched, Some(Ok(_))));
             }
+        }
+    }
+
+    /// Takes what is due, and keeps it in sight until it is dispatched.
+    fn take_due(&self, max: usize) -> Vec<Firing> {
+        let mut taken = lock(&self.parts.taken);
+        let due = self.parts.schedules.take_due(max);
+        taken.extend(due.iter().cloned());
+        due
+    }
+
+    fn done_with(&self, firing: Firing, dispatched: bool) {
+        let mut taken = lock(&self.parts.taken);
+        // Nearly always the first.
+        if let Some(index) = taken.iter().position(|other| *other == firing) {
+            taken.remove(index);
+        }
+        if !dispatched {
+            self.parts.schedules.give_back(firing);
         }
     }
 
@@ -360,7 +389,7 @@ impl EmbeddedBuilder {
         let dispatcher = Dispatcher::new(store.clone(), queue.clone(), clock.clone());
         let mut executor = Executor::new(queue.clone(), invoker.clone(), clock.clone())
             .with_config(self.executor.with_policy(policy))
-            .with_chance(chance);
+            .with_chance(chance.clone());
         if self.history {
             executor = executor.with_history(history.clone());
         }
@@ -368,8 +397,10 @@ impl EmbeddedBuilder {
         Embedded {
             parts: Arc::new(Parts {
                 clock,
+                chance,
                 store,
                 schedules,
+                taken: Mutex::default(),
                 queue,
                 history,
                 targets,

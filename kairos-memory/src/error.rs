@@ -56,6 +56,10 @@ pub(crate) fn no_outcome(id: impl fmt::Display) -> Error {
         .about(id)
 }
 
+pub(crate) fn unreadable(place: impl fmt::Display, what: impl fmt::Display) -> Error {
+    Error::new(ErrorKind::Malformed, format!("{place}: {what}")).during("restore")
+}
+
 pub(crate) fn scripted(kind: ErrorKind) -> Error {
     Error::new(kind, "the target was told to fail").during("invoke")
 }

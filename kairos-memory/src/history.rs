@@ -1,5 +1,7 @@
 //! Executions in memory: claimed before they run, recorded after.
 
+mod saved;
+
 use std::fmt;
 use std::hash::BuildHasher as _;
 use std::sync::{Mutex, MutexGuard};
@@ -19,6 +21,8 @@ use crate::order::{Indexes, Position};
 use crate::slab::Slab;
 use crate::sync::lock;
 use crate::wheel::{Wheel, due_tick, tick};
+
+pub use saved::SavedHistory;
 
 /// A [`History`] in memory, sorted by scheduled time: of all executions, of each state and of each process.
 ///
@@ -75,16 +79,7 @@ impl MemoryHistory {
     /// A history without executions, which keeps them for 30 days: longer than any message can be delivered late.
     #[must_use]
     pub fn new() -> Self {
-        Self {
-            retention: Duration::from_secs(30 * 24 * 60 * 60),
-            state: Mutex::new(State {
-                records: Slab::new(),
-                by_id: HashTable::new(),
-                hasher: DefaultHashBuilder::default(),
-                indexes: Indexes::default(),
-                expiry: Wheel::new(),
-            }),
-        }
+        Self { retention: Duration::from_secs(30 * 24 * 60 * 60), state: Mutex::new(State::new()) }
     }
 
     /// The same with another retention. What is delivered again after it runs again.
@@ -129,6 +124,16 @@ impl fmt::Debug for MemoryHistory {
 }
 
 impl State {
+    fn new() -> Self {
+        Self {
+            records: Slab::new(),
+            by_id: HashTable::new(),
+            hasher: DefaultHashBuilder::default(),
+            indexes: Indexes::default(),
+            expiry: Wheel::new(),
+        }
+    }
+
     fn find(&self, id: ExecutionId) -> Option<u32> {
         let same = |slot: &u32| self.records.get(*slot).is_some_and(|record| record.execution.id == id);
         self.by_id.find(self.hasher.hash_one(id), same).copied()

@@ -18,7 +18,8 @@
 //! Memory is bounded by what is registered and by limits that can be set: see [`MemorySchedules`] and
 //! [`MemoryQueue::with_capacity`] for what happens when nothing can be delivered for a long time.
 //!
-//! Nothing is written anywhere: what is in memory ends with the process.
+//! Nothing is written anywhere: what is in memory ends with the process, unless its owner writes it out. [`Embedded::save`] gives the whole
+//! state as a serde value, and [`Embedded::restore`] goes on from it; each backend but the invoker has the same two calls.
 
 mod embedded;
 mod error;
@@ -27,6 +28,7 @@ mod invoker;
 mod listing;
 mod order;
 mod queue;
+mod saved;
 mod schedules;
 mod simulation;
 mod slab;
@@ -35,13 +37,13 @@ mod sync;
 mod triggers;
 mod wheel;
 
-pub use embedded::{Embedded, EmbeddedBuilder, Running, ShutdownReport};
-pub use history::MemoryHistory;
+pub use embedded::{Embedded, EmbeddedBuilder, Running, Saved, ShutdownReport};
+pub use history::{MemoryHistory, SavedHistory};
 pub use invoker::{Answer, Call, Counts, MemoryInvoker};
-pub use queue::{DeadLetter, MemoryQueue};
-pub use schedules::{Firing, MemorySchedules, Missed};
+pub use queue::{DeadLetter, MemoryQueue, SavedQueue};
+pub use schedules::{Firing, MemorySchedules, Missed, SavedSchedules};
 pub use simulation::Simulation;
-pub use store::MemoryStore;
+pub use store::{MemoryStore, SavedStore};
 
 /// The examples of the README, as they stand there.
 #[cfg(doctest)]

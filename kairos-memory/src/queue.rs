@@ -1,8 +1,11 @@
 //! A queue in memory: invisible while somebody works, back if nobody acknowledges.
 
+mod saved;
+
 use std::collections::VecDeque;
 use std::fmt;
 use std::pin::pin;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -20,6 +23,8 @@ use crate::error;
 use crate::slab::Slab;
 use crate::sync::lock;
 use crate::wheel::{Wheel, due_tick, instant, tick};
+
+pub use saved::SavedQueue;
 
 /// A [`Queue`] and its [`Receiver`] in memory, with the behaviour of Amazon SQS: visibility timeouts, redelivery, delays,
 /// retention, dead letters and their redrive.
@@ -65,8 +70,8 @@ pub struct MemoryQueue {
     max_receive_count: Option<u32>,
     limits: QueueLimits,
     capacity: usize,
-    /// The upper half of all message ids.
-    id_prefix: u64,
+    /// The upper half of all message ids. What is restored brings its own.
+    id_prefix: AtomicU64,
     state: Mutex<State>,
     changed: Notify,
 }
@@ -137,16 +142,8 @@ impl MemoryQueue {
             max_receive_count: None,
             limits: QueueLimits::new(1_000),
             capacity: CAPACITY,
-            id_prefix: 0,
-            state: Mutex::new(State {
-                messages: Slab::new(),
-                visible: Wheel::new(),
-                expiry: Wheel::new(),
-                dead_letters: VecDeque::new(),
-                latest: Timestamp::MIN,
-                sent: 0,
-                expired: 0,
-            }),
+            id_prefix: AtomicU64::new(0),
+            state: Mutex::new(State::new()),
             changed: Notify::new(),
         }
     }
@@ -200,7 +197,7 @@ impl MemoryQueue {
     /// The same with message ids that no other queue gives out. Without it, every queue counts from 1.
     #[must_use]
     pub fn with_chance(mut self, chance: &Chance) -> Self {
-        self.id_prefix = chance.uuid().as_u64_pair().0;
+        self.id_prefix = chance.uuid().as_u64_pair().0.into();
         self
     }
 
@@ -304,7 +301,7 @@ impl MemoryQueue {
 
     /// UUID version 8 (RFC 9562): of the queue's prefix and the message's number.
     fn message_id(&self, sequence: u64) -> Arc<str> {
-        let bytes = Uuid::from_u64_pair(self.id_prefix, sequence).into_bytes();
+        let bytes = Uuid::from_u64_pair(self.id_prefix.load(Ordering::Relaxed), sequence).into_bytes();
         let uuid = uuid::Builder::from_custom_bytes(bytes).into_uuid();
         Arc::from(&*uuid.hyphenated().encode_lower(&mut Uuid::encode_buffer()))
     }
@@ -324,6 +321,18 @@ impl MemoryQueue {
 }
 
 impl State {
+    fn new() -> Self {
+        Self {
+            messages: Slab::new(),
+            visible: Wheel::new(),
+            expiry: Wheel::new(),
+            dead_letters: VecDeque::new(),
+            latest: Timestamp::MIN,
+            sent: 0,
+            expired: 0,
+        }
+    }
+
     /// The time now, once all that waits has been brought to it: what is left of a wait does not grow when the clock is set back.
     fn see(&mut self, now: Timestamp) -> Timestamp {
         let back = between(now, self.latest);

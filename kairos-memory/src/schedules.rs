@@ -2,6 +2,7 @@
 
 mod missed;
 mod retries;
+mod saved;
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -25,6 +26,7 @@ use missed::{Account, Untold};
 use retries::{Retries, Room};
 
 pub use missed::Missed;
+pub use saved::SavedSchedules;
 
 /// How often a firing is delivered again at most: the default of EventBridge Scheduler's `RetryPolicy`,
 /// `MaximumRetryAttempts`.
@@ -346,7 +348,7 @@ impl ScheduleBackend for MemorySchedules {
             };
         }
         let before = state.next_due();
-        state.triggers.insert(trigger, &timetable, id_length, now);
+        state.triggers.insert(trigger, &timetable, id_length, timetable.next_after(now));
         let is_earlier = state.next_due().is_some_and(|due| before.is_none_or(|before| due < before));
         drop(state);
         if is_earlier {

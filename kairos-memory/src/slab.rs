@@ -1,5 +1,7 @@
 //! Values under small numbers, which are given out again once they are free.
 
+mod saved;
+
 /// Ends a chain of slots.
 pub(crate) const NIL: u32 = u32::MAX;
 

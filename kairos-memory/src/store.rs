@@ -1,5 +1,7 @@
 //! Processes and schedule records, in memory.
 
+mod saved;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::ops::Bound;
@@ -13,6 +15,8 @@ use kairos::{Process, ProcessId, Result, Schedule, ScheduleId};
 use crate::error;
 use crate::listing::Listing;
 use crate::sync::lock;
+
+pub use saved::SavedStore;
 
 /// A [`Store`] in memory: sorted by id, and within each schedule by id again.
 ///

@@ -1,5 +1,7 @@
 //! Triggers, packed: a million of them, all different, take some 200 bytes each.
 
+mod saved;
+
 use std::hash::BuildHasher as _;
 use std::time::Duration;
 
@@ -116,22 +118,22 @@ impl Triggers {
         self.by_key.find(self.hasher.hash_one(name), same).copied()
     }
 
-    /// Adds a trigger that is not there yet and whose id has this length, with a timer for its first occurrence after `now`.
-    pub(crate) fn insert(&mut self, trigger: &Trigger, timetable: &Timetable, id_length: u8, now: Timestamp) {
+    /// Adds a trigger that is not there yet and whose id has this length, with a timer for its next occurrence if it has one.
+    pub(crate) fn insert(&mut self, trigger: &Trigger, timetable: &Timetable, id_length: u8, next: Option<Timestamp>) {
         let specification = &trigger.specification;
         let packed = Packed {
             text: [trigger.schedule_id.as_str(), &specification.expression].concat().into(),
             id_length,
             zone: self.zone(specification, timetable.zone()),
             expression: *timetable.expression(),
-            next: now,
+            next: next.unwrap_or_default(),
             extra: extra(trigger, timetable.zone()),
         };
         let hash = self.hasher.hash_one(packed.name());
         let slot = self.packed.insert(packed);
         let Self { packed, by_key, hasher, .. } = self;
         by_key.insert_unique(hash, slot, |slot| packed.get(*slot).map_or(0, |packed| hasher.hash_one(packed.name())));
-        self.set_timer(slot, timetable.next_after(now));
+        self.set_timer(slot, next);
     }
 
     /// Removes a trigger and its timer.

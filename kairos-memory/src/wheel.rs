@@ -5,6 +5,8 @@
 //! without being stepped through. And a slot knows its earliest timer, so that the wheel moves from timer to timer
 //! and nothing at all happens at ticks that have none.
 
+mod saved;
+
 use jiff::Timestamp;
 
 use crate::slab::NIL;

@@ -56,6 +56,11 @@ impl Account {
         untold.schedules += 1;
         untold.first = untold.first.min(first);
         untold.last = untold.last.max(last);
+        self.insert(missed);
+    }
+
+    /// Adds to the account of a schedule what has been told already.
+    pub(super) fn insert(&mut self, missed: Missed) {
         match self.entries.get_mut(&missed.schedule_id) {
             Some(entry) => entry.merge(&missed),
             None => {

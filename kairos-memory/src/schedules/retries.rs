@@ -45,6 +45,11 @@ impl Retries {
         self.by_due.insert((due, self.given_back), firing);
     }
 
+    /// All that wait, in the order in which they are due.
+    pub(super) fn in_order(&self) -> impl Iterator<Item = (Timestamp, &Firing)> {
+        self.by_due.iter().map(|((due, _), firing)| (*due, firing))
+    }
+
     pub(super) fn len(&self) -> usize {
         self.by_due.len()
     }
