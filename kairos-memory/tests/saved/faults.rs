@@ -213,7 +213,8 @@ fn a_faulty_history_is_refused() {
 /// The last part that is read is faulty; the first ones stay as they are all the same.
 #[tokio::test]
 async fn a_whole_with_one_fault_changes_nothing() {
-    let simulation = || Embedded::builder().with_task("ok", |_| async { Ok(()) }).simulate(odd_clock());
+    let clock = odd_clock();
+    let simulation = || Embedded::builder().with_task("ok", |_| async { Ok(()) }).simulate(clock.clone());
     let mut kairos = simulation();
     for name in ["a", "b"] {
         let registration = Registration::new(name, "rate(1 hour)", "kairos:task:ok");

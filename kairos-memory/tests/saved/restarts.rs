@@ -173,7 +173,7 @@ async fn what_was_under_way_is_tried_again_and_once() {
 #[tokio::test]
 async fn no_moment_to_save_loses_an_occurrence() {
     const PROCESSES: usize = 60;
-    let task = || Embedded::builder().with_task("ok", |_| async { Ok(()) });
+    let task = || Embedded::builder().with_task("ok", |_| async { Ok(()) }).with_catch_up(std::time::Duration::MAX);
     let mut before = task().simulate(ManualClock::at(at("2020-01-01T00:00:00Z")));
     for number in 0..PROCESSES {
         let registration =

@@ -207,7 +207,7 @@ pub(crate) struct Timed {
 
 impl Timed {
     pub(crate) fn new(clock: ManualClock) -> Self {
-        let schedules = Rewritten::new(MemorySchedules::new(Arc::new(clock.clone())));
+        let schedules = Rewritten::new(MemorySchedules::new(Arc::new(clock.clone())).with_catch_up(Duration::MAX));
         Self { schedules, clock, refuses: AtomicBool::new(false), fired: Mutex::default() }
     }
 }
