@@ -1,7 +1,8 @@
 //! The one error of the crate: what kind it is, what was being done, to what, and whether trying again can help.
 
+use std::borrow::Cow;
 use std::error::Error as StdError;
-use std::fmt::{self, Write};
+use std::fmt;
 use std::time::Duration;
 
 /// The result of everything in Kairos that can fail.
@@ -75,21 +76,67 @@ impl fmt::Display for ErrorKind {
     }
 }
 
+/// The longest text of one fault or error, in bytes: room for the longest ARN and what is wrong with it.
+const LONGEST: usize = 2_048;
+/// The most faults of one error: a request may hold more, and nobody reads on.
+const MOST_FAULTS: usize = 100;
+
+/// Whether a character ends a line for some reader, or is refused by those that carry text (XML 1.0, `Char`).
+pub(crate) fn breaks_line(c: char) -> bool {
+    c.is_control() || matches!(c, '\u{2028}' | '\u{2029}' | '\u{fffe}' | '\u{ffff}')
+}
+
+/// Whether a character makes a line look like another one: it turns the text around it, or shows nothing
+/// (Unicode Standard Annex 9, "Explicit Directional Formatting Characters").
+pub(crate) fn disguises_line(c: char) -> bool {
+    matches!(c,
+        '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
+}
+
+/// A text that came from anywhere as one honest line of at most `most` bytes: logs, headers and message attributes hold it.
+pub(crate) fn one_line(text: &str, most: usize) -> Cow<'_, str> {
+    let is_escaped = |c: char| breaks_line(c) || disguises_line(c);
+    if text.len() <= most && !text.contains(is_escaped) {
+        return Cow::Borrowed(text);
+    }
+    let mut line = String::with_capacity(text.len().min(most));
+    for c in text.chars() {
+        let end = line.len();
+        if is_escaped(c) {
+            line.extend(c.escape_default());
+        } else {
+            line.push(c);
+        }
+        if line.len() > most {
+            line.truncate(end);
+            break;
+        }
+    }
+    Cow::Owned(line)
+}
+
+pub(crate) fn bounded_line(text: String) -> String {
+    match one_line(&text, LONGEST) {
+        Cow::Owned(line) => line,
+        Cow::Borrowed(_) => text,
+    }
+}
+
 /// One thing wrong with one field of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fault {
     /// The field, by its name in a JSON request (`cron`, `zonaHoraria`).
     pub field: &'static str,
-    /// What is wrong with it and what would be right.
+    /// What is wrong with it and what would be right. One line of at most 2 KiB, as [`Self::new`] makes it.
     pub message: String,
     /// Where in the field's text, as a byte offset, if one place is to blame.
     pub at: Option<usize>,
 }
 
 impl Fault {
-    /// A fault of a whole field.
+    /// A fault of a whole field. A message that quotes hostile text is escaped to one line, and cut.
     pub fn new(field: &'static str, message: impl Into<String>) -> Self {
-        Self { field, message: message.into(), at: None }
+        Self { field, message: bounded_line(message.into()), at: None }
     }
 
     /// The same fault, pointing at a byte of the field's text.
@@ -102,45 +149,20 @@ impl Fault {
 
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut line = OneLine(f);
-        write!(line, "{}: {}", self.field, self.message)?;
+        // Its fields are public: the message may have been made elsewhere.
+        write!(f, "{}: {}", self.field, one_line(&self.message, LONGEST))?;
         match self.at {
-            Some(at) => write!(line, " (at byte {at})"),
+            Some(at) => write!(f, " (at byte {at})"),
             None => Ok(()),
         }
-    }
-}
-
-/// Writes in one line: messages quote what came in, whatever that holds, and stand in logs and in attributes of messages.
-#[derive(Debug)]
-pub(crate) struct OneLine<W>(pub(crate) W);
-
-impl OneLine<String> {
-    pub(crate) fn of(text: impl fmt::Display) -> String {
-        let mut line = OneLine(String::new());
-        // Writing to a string cannot fail.
-        let _ = write!(line, "{text}");
-        line.0
-    }
-}
-
-impl<W: Write> Write for OneLine<W> {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        let breaks_line = |c: char| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}');
-        let mut rest = text;
-        while let Some(at) = rest.find(breaks_line) {
-            let mut from = rest[at..].chars();
-            self.0.write_str(&rest[..at])?;
-            from.next().iter().try_for_each(|c| write!(self.0, "{}", c.escape_debug()))?;
-            rest = from.as_str();
-        }
-        self.0.write_str(rest)
     }
 }
 
 /// Any failure of Kairos or of a backend.
 ///
 /// `Display` gives one lower-case line: the operation, the id it was about, what went wrong, and every fault by field.
+/// Whatever it quotes, it is one line: control characters, line separators and what turns text around are escaped, as `\n` and
+/// `\u{202e}`; each text is cut at 2 KiB, and no more than 100 faults are kept.
 /// The cause, if there is one, is the [source](StdError::source) and is not repeated in the line.
 ///
 /// ```
@@ -171,7 +193,7 @@ impl Error {
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
         Self(Box::new(Inner {
             kind,
-            message: message.into(),
+            message: bounded_line(message.into()),
             operation: None,
             subject: None,
             faults: Vec::new(),
@@ -183,14 +205,13 @@ impl Error {
     /// A request with something wrong in each of these fields.
     #[must_use]
     pub fn invalid(faults: Vec<Fault>) -> Self {
-        let mut error = Self::new(ErrorKind::Invalid, "the request is not valid");
-        error.0.faults = faults;
-        error
+        Self::new(ErrorKind::Invalid, "the request is not valid").with_faults(faults)
     }
 
-    /// The same error with the fields it is about.
+    /// The same error with the fields it is about, the first 100 of them.
     #[must_use]
-    pub fn with_faults(mut self, faults: Vec<Fault>) -> Self {
+    pub fn with_faults(mut self, mut faults: Vec<Fault>) -> Self {
+        faults.truncate(MOST_FAULTS);
         self.0.faults = faults;
         self
     }
@@ -219,7 +240,7 @@ impl Error {
     /// The same error with the id it is about. The innermost id stays.
     #[must_use]
     pub fn about(mut self, subject: impl fmt::Display) -> Self {
-        self.0.subject.get_or_insert_with(|| subject.to_string());
+        self.0.subject.get_or_insert_with(|| bounded_line(subject.to_string()));
         self
     }
 
@@ -241,7 +262,7 @@ impl Error {
         &self.0.message
     }
 
-    /// The fields at fault, for [`ErrorKind::Invalid`] and [`ErrorKind::Conflict`].
+    /// The fields at fault: of a request, of two definitions that differ, or of a process that is not let in.
     #[must_use]
     pub fn faults(&self) -> &[Fault] {
         &self.0.faults
@@ -269,17 +290,16 @@ impl Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let inner = &*self.0;
-        let mut line = OneLine(f);
         match (inner.operation, &inner.subject) {
-            (Some(operation), Some(subject)) => write!(line, "{operation} {subject}: ")?,
-            (Some(operation), None) => write!(line, "{operation}: ")?,
-            (None, Some(subject)) => write!(line, "{subject}: ")?,
+            (Some(operation), Some(subject)) => write!(f, "{operation} {subject}: ")?,
+            (Some(operation), None) => write!(f, "{operation}: ")?,
+            (None, Some(subject)) => write!(f, "{subject}: ")?,
             (None, None) => {}
         }
-        line.write_str(&inner.message)?;
+        f.write_str(&inner.message)?;
         for (index, fault) in inner.faults.iter().enumerate() {
-            line.write_str(if index == 0 { ": " } else { "; " })?;
-            write!(line, "{fault}")?;
+            f.write_str(if index == 0 { ": " } else { "; " })?;
+            fault.fmt(f)?;
         }
         Ok(())
     }
@@ -312,11 +332,24 @@ mod tests {
     }
 
     #[test]
-    fn what_is_quoted_breaks_no_line() {
-        let fault = Fault::new("inicio", "'ayer\n\u{7f}\u{2028}' is no instant");
-        assert_eq!(fault.to_string(), r"inicio: 'ayer\n\u{7f}\u{2028}' is no instant");
-        let error = Error::invalid(vec![fault]).about("a\tñ");
-        assert_eq!(error.to_string(), r"a\tñ: the request is not valid: inicio: 'ayer\n\u{7f}\u{2028}' is no instant");
+    fn a_line_stays_one_line_whatever_it_quotes() {
+        let hostile = "a\r\nb\u{85}\u{2028}\u{202e}\u{fffe}\u{0}ñ";
+        let escaped = r"a\r\nb\u{85}\u{2028}\u{202e}\u{fffe}\u{0}ñ";
+        let fault = Fault { field: "nombre", message: hostile.into(), at: None };
+        let error = Error::new(ErrorKind::Invalid, hostile).about(hostile).with_faults(vec![fault]);
+        assert_eq!(error.to_string(), format!("{escaped}: {escaped}: nombre: {escaped}"));
+        assert_eq!(error.message(), escaped);
+    }
+
+    #[test]
+    fn a_line_is_bounded_and_cut_between_characters() {
+        assert_eq!(one_line("ñandú", 3), "ña");
+        assert_eq!(one_line("a\n", 2), "a", "an escape is whole or not there");
+        let faults = vec![Fault::new("etiquetas", "ñ".repeat(1_000_000)); 1_000];
+        assert_eq!(faults[0].message.len(), LONGEST);
+        let error = Error::invalid(faults);
+        assert_eq!(error.faults().len(), MOST_FAULTS);
+        assert!(error.to_string().len() < MOST_FAULTS * (LONGEST + 100));
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::parse::Fault;
 use super::{explain, repair};
-use crate::error::OneLine;
+use crate::error::bounded_line;
 
 /// Why an expression was refused: where, why, and what was probably meant.
 ///
@@ -30,7 +30,7 @@ impl ExpressionError {
     #[cold]
     pub(super) fn new(text: &str, fault: Fault) -> ExpressionError {
         let (at, message) = explain::explain(text, fault);
-        ExpressionError { at, message: OneLine::of(message), suggestion: repair::suggest(text, fault) }
+        ExpressionError { at, message: bounded_line(message), suggestion: repair::suggest(text, fault) }
     }
 
     /// The byte offset of the culprit in the text as it was given: at most its length, and never inside a character.

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::id::{ExecutionId, ProcessId, ScheduleId};
 use super::message::{Origin, WorkItem};
-use crate::error::{Error, OneLine};
+use crate::error::{Error, one_line};
 
 /// What became of an execution so far.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -62,7 +62,7 @@ pub struct Failure {
     /// See [`ErrorKind::as_str`](crate::ErrorKind::as_str).
     #[serde(rename = "Tipo")]
     pub kind: String,
-    /// What went wrong, in words.
+    /// What went wrong, in words: one line, as backends write it into headers and message attributes.
     #[serde(rename = "Texto")]
     pub text: String,
 }
@@ -73,17 +73,17 @@ impl Failure {
 }
 
 impl From<&Error> for Failure {
-    /// The error with the causes behind it, in one line, cut to [`Self::MAX_TEXT`].
+    /// The error with the causes behind it, as one line that is cut to [`Self::MAX_TEXT`]. Causes may be anybody's: what would
+    /// break a line is escaped in them too.
     fn from(error: &Error) -> Self {
         let mut text = error.to_string();
         let mut source = std::error::Error::source(error);
         while let Some(cause) = source.filter(|_| text.len() < Self::MAX_TEXT) {
             text.push_str(": ");
-            text.push_str(&OneLine::of(cause));
+            text.push_str(&cause.to_string());
             source = cause.source();
         }
-        text.truncate(text.floor_char_boundary(Self::MAX_TEXT));
-        Self { kind: error.kind().as_str().into(), text }
+        Self { kind: error.kind().as_str().into(), text: one_line(&text, Self::MAX_TEXT).into_owned() }
     }
 }
 
@@ -149,10 +149,12 @@ mod tests {
 
     #[test]
     fn a_failure_keeps_the_causes_and_is_bounded() {
-        let error = Error::new(ErrorKind::Throttled, "the target is busy").with_source("rate\nexceeded");
+        let error = Error::new(ErrorKind::Throttled, "the target is busy").with_source("rate exceeded");
         let failure = Failure::from(&error);
         assert_eq!(failure.kind, "throttled");
-        assert_eq!(failure.text, r"the target is busy: rate\nexceeded");
+        assert_eq!(failure.text, "the target is busy: rate exceeded");
+        let hostile = Error::new(ErrorKind::Failed, "a\nb").with_source("c\r\n\u{202e}d\u{ffff}");
+        assert_eq!(Failure::from(&hostile).text, r"a\nb: c\r\n\u{202e}d\u{ffff}");
         let long = Error::new(ErrorKind::Failed, "ñ".repeat(2_000));
         assert_eq!(Failure::from(&long).text.len(), Failure::MAX_TEXT);
     }
