@@ -5,7 +5,7 @@ use std::fmt;
 use thiserror::Error;
 
 use crate::arn::{Arn, ArnError};
-use crate::error::OneLine;
+use crate::error::one_line;
 
 /// Why a text names no target.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -33,13 +33,13 @@ pub enum TargetError {
         expected: &'static str,
     },
     /// It is no name of a task.
-    #[error("'{}' is no task name: 1 to 128 letters, digits, '-', '_' and '.' are expected", OneLine::of(name))]
+    #[error("'{}' is no task name: 1 to 128 letters, digits, '-', '_' and '.' are expected", one_line(name, usize::MAX))]
     Task {
-        /// The name.
+        /// The name, cut if it is long.
         name: String,
     },
     /// It is no URL that is posted to.
-    #[error("'{}' is no endpoint: {problem}", OneLine::of(url))]
+    #[error("'{}' is no endpoint: {problem}", one_line(url, usize::MAX))]
     Endpoint {
         /// The URL, cut if it is long.
         url: String,
@@ -141,8 +141,13 @@ enum Address {
 }
 
 const TASK_PREFIX: &str = "kairos:task:";
+/// How much of a name that may be anything is shown, in bytes. What has come through as an ARN is one line of bounded length.
+const SHOWN: usize = 100;
 
 impl Target {
+    /// The longest name that is accepted, in bytes: that of an endpoint.
+    pub const MAX_LEN: usize = 2_048;
+
     /// Tells the target from its name: an ARN, `https://…`, or `kairos:task:NAME`.
     ///
     /// # Errors
@@ -210,56 +215,74 @@ impl fmt::Display for Target {
     }
 }
 
+/// A resource becomes part of a URL at some services, so that what means something there is no name.
 fn kind_of(arn: &Arn) -> Result<TargetKind, TargetError> {
     let resource = arn.resource();
     let (kind, expected, fits) = match arn.service() {
         "lambda" => {
             let mut parts = resource.split(':');
             let fits = parts.next() == Some("function")
-                && parts.next().is_some_and(|name| !name.is_empty())
-                && parts.next().is_none_or(|qualifier| !qualifier.is_empty())
+                && parts.next().is_some_and(|name| is_name(name, ""))
+                && parts.next().is_none_or(|qualifier| is_name(qualifier, "$"))
                 && parts.next().is_none();
             (TargetKind::Lambda, "function:NAME or function:NAME:QUALIFIER", fits)
         }
-        "states" => (TargetKind::StepFunctions, "stateMachine:NAME", named(resource, "stateMachine:")),
-        "sns" => (TargetKind::Sns, "the topic's name", !resource.contains([':', '/'])),
-        "sqs" => (TargetKind::Sqs, "the queue's name", !resource.contains([':', '/'])),
-        "ecs" => (TargetKind::Ecs, "cluster/NAME", named(resource, "cluster/")),
-        "events" => (TargetKind::EventBus, "event-bus/NAME", named(resource, "event-bus/")),
-        "kinesis" => (TargetKind::Kinesis, "stream/NAME", named(resource, "stream/")),
-        "firehose" => (TargetKind::Firehose, "deliverystream/NAME", named(resource, "deliverystream/")),
+        "states" => {
+            let fits = resource.strip_prefix("stateMachine:").is_some_and(is_state_machine);
+            (TargetKind::StepFunctions, "stateMachine:NAME", fits)
+        }
+        "sns" => (TargetKind::Sns, "the topic's name", is_name(resource, "")),
+        "sqs" => (TargetKind::Sqs, "the queue's name", is_name(resource, "")),
+        "ecs" => (TargetKind::Ecs, "cluster/NAME", named(resource, "cluster/", "")),
+        "events" => (TargetKind::EventBus, "event-bus/NAME", named(resource, "event-bus/", "/")),
+        "kinesis" => (TargetKind::Kinesis, "stream/NAME", named(resource, "stream/", "")),
+        "firehose" => (TargetKind::Firehose, "deliverystream/NAME", named(resource, "deliverystream/", "")),
         other => return Err(TargetError::Service { service: other.into() }),
     };
     if fits { Ok(kind) } else { Err(TargetError::Resource { resource: resource.into(), kind, expected }) }
 }
 
-fn named(resource: &str, prefix: &str) -> bool {
-    resource.strip_prefix(prefix).is_some_and(|name| !name.is_empty())
+fn named(resource: &str, prefix: &str, others: &str) -> bool {
+    resource.strip_prefix(prefix).is_some_and(|name| is_name(name, others))
+}
+
+/// Letters, digits, `-`, `_`, `.` and `others`, not dots alone: what the services let their resources be called.
+fn is_name(text: &str, others: &str) -> bool {
+    let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.') || others.contains(c);
+    text.chars().all(fits) && text.split('/').all(|part| part.chars().any(|c| c != '.'))
+}
+
+/// Names of state machines may hold letters of any script (Step Functions API, `CreateStateMachine`, `name`);
+/// a version or alias follows a colon.
+fn is_state_machine(text: &str) -> bool {
+    let mut parts = text.splitn(2, ':');
+    parts.all(|part| !part.is_empty() && !part.contains(|c: char| r##"<>{}[]?*"#%\^|~`$&,;:/"##.contains(c)))
 }
 
 fn check_task_name(name: &str) -> Result<(), TargetError> {
     let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
     if name.is_empty() || name.len() > 128 || !name.chars().all(fits) {
-        return Err(TargetError::Task { name: name.into() });
+        return Err(TargetError::Task { name: one_line(name, SHOWN).into_owned() });
     }
     Ok(())
 }
 
 fn check_endpoint(text: &str, rest: &str) -> Result<(), TargetError> {
     let host = rest.split(['/', '?', '#']).next().unwrap_or_default();
-    let problem = if text.len() > 2_048 {
+    let problem = if text.len() > Target::MAX_LEN {
         "it is longer than the 2048 bytes allowed"
     } else if host.is_empty() {
         "it names no host"
     } else if host.contains('@') {
         "it must not carry a user name or password"
+    } else if !host.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | ':' | '[' | ']')) {
+        "its host holds other than letters, digits, '-' and '.'"
     } else if text.chars().any(|c| !c.is_ascii_graphic()) {
         "it holds other than printable ASCII characters; encode those"
     } else {
         return Ok(());
     };
-    let shown = text.floor_char_boundary(100);
-    Err(TargetError::Endpoint { url: text[..shown].into(), problem })
+    Err(TargetError::Endpoint { url: one_line(text, SHOWN).into_owned(), problem })
 }
 
 #[cfg(test)]
@@ -271,7 +294,9 @@ mod tests {
         for (text, kind) in [
             ("arn:aws:lambda:us-east-1:123456789012:function:ventas", TargetKind::Lambda),
             ("arn:aws:lambda:us-east-1:123456789012:function:ventas:prod", TargetKind::Lambda),
+            ("arn:aws:lambda:us-east-1:123456789012:function:ventas:$LATEST", TargetKind::Lambda),
             ("arn:aws:states:us-east-1:123456789012:stateMachine:cierre", TargetKind::StepFunctions),
+            ("arn:aws:states:us-east-1:123456789012:stateMachine:cierre-del-día:7", TargetKind::StepFunctions),
             ("arn:aws-us-gov:sns:us-gov-west-1:123456789012:avisos.fifo", TargetKind::Sns),
             ("arn:aws-cn:sqs:cn-north-1:123456789012:pedidos", TargetKind::Sqs),
             ("arn:aws:ecs:us-east-1:123456789012:cluster/lotes", TargetKind::Ecs),
@@ -295,7 +320,18 @@ mod tests {
             ("arn:aws:lambda:us-east-1:123456789012:layer:x", "function:NAME"),
             ("arn:aws:lambda:us-east-1:123456789012:function:a:b:c", "function:NAME"),
             ("arn:aws:sns:us-east-1:1234:avisos", "12 digits"),
+            ("arn:aws:sqs:us-east-1:123456789012:..", "the queue's name"),
+            ("arn:aws:sqs:us-east-1:123456789012:q?Action=DeleteQueue", "the queue's name"),
+            ("arn:aws:lambda:us-east-1:123456789012:function:%2e%2e", "function:NAME"),
+            ("arn:aws:lambda:us-east-1:123456789012:function:a:", "function:NAME"),
+            ("arn:aws:states:us-east-1:123456789012:stateMachine:a/b", "stateMachine:NAME"),
+            ("arn:aws:states:us-east-1:123456789012:stateMachine:a:1:2", "stateMachine:NAME"),
+            ("arn:aws:events:us-east-1:123456789012:event-bus/../x", "event-bus/NAME"),
+            ("arn:aws:sns:us-east-1:aws:avisos", "12 digits"),
+            ("arn:aws:sns:us-east-1::avisos", "12 digits"),
             ("https://", "names no host"),
+            (r"https://example.com\.evil.example/", "its host"),
+            ("https://example%2ecom/", "its host"),
             ("https://ana:clave@example.com/", "user name or password"),
             ("http://example.com/", "is not an ARN"),
             ("kairos:task:", "no task name"),

@@ -8,8 +8,9 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::error::Result;
+use crate::error::{Result, one_line};
 use crate::model::{Body, ExecutionId, Failure, ProcessId};
+use crate::target::Target;
 
 /// The sending side of the execution queue.
 ///
@@ -198,7 +199,7 @@ pub struct DeadLetterReason {
     /// The process, if the message named one.
     #[serde(rename = "IdProceso", default, skip_serializing_if = "Option::is_none")]
     pub process_id: Option<ProcessId>,
-    /// The target, as the message named it.
+    /// The target, as the message named it: one line, cut where no target would be as long.
     #[serde(rename = "ArnProceso", default, skip_serializing_if = "Option::is_none")]
     pub target: Option<String>,
 }
@@ -218,7 +219,7 @@ impl DeadLetterReason {
             attempts,
             execution_id: Some(work.execution_id),
             process_id: Some(work.process.id.clone()),
-            target: Some(work.process.target.clone()),
+            target: Some(one_line(&work.process.target, Target::MAX_LEN).into_owned()),
         }
     }
 }
