@@ -19,11 +19,11 @@ impl Listing {
     /// Where a page begins: after the row of this position, or with the first one.
     ///
     /// # Errors
-    /// [`Malformed`](ErrorKind::Malformed) for a cursor of another listing.
+    /// [`Malformed`](ErrorKind::Malformed) for a cursor of another listing, or one that was damaged on its way.
     pub(crate) fn after<'p>(&self, page: &'p PageRequest) -> Result<Option<&'p str>> {
         let Some(cursor) = &page.cursor else { return Ok(None) };
         match cursor.as_str().split_once('.') {
-            Some((listing, position)) if listing == format!("{:016x}", self.0) => Ok(Some(position)),
+            Some((seal, position)) if seal == self.seal(position) => Ok(Some(position)),
             _ => Err(malformed(cursor)),
         }
     }
@@ -54,7 +54,13 @@ impl Listing {
     }
 
     fn cursor(&self, position: impl Display) -> Cursor {
-        Cursor::new(format!("{:016x}.{position}", self.0))
+        let position = position.to_string();
+        Cursor::new(format!("{}.{position}", self.seal(&position)))
+    }
+
+    /// Of the listing and the position: a damaged position would lead elsewhere, and nobody would know.
+    fn seal(&self, position: &str) -> String {
+        format!("{:016x}", extended(self.0, position.as_bytes()))
     }
 }
 
@@ -64,7 +70,12 @@ fn malformed(cursor: &Cursor) -> Error {
 
 /// FNV-1a (Fowler, Noll and Vo) of 64 bits: the same at every run.
 pub(crate) fn fingerprint(bytes: &[u8]) -> u64 {
-    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
+    extended(0xcbf2_9ce4_8422_2325, bytes)
+}
+
+/// The fingerprint of what has this one so far, and of the bytes after it.
+fn extended(fingerprint: u64, bytes: &[u8]) -> u64 {
+    bytes.iter().fold(fingerprint, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
 }
 
 #[cfg(test)]
@@ -93,8 +104,8 @@ mod tests {
             page = page.with_cursor(next);
         }
         assert_eq!(seen, [1, 3, 5, 7, 9, 11, 13, 15, 17, 19]);
-        let valid = odd.cursor("x");
-        for text in ["", "x", ".", "0.1", valid.as_str()] {
+        let (valid, damaged) = (odd.cursor("x"), odd.cursor(12).as_str().replace("12", "1"));
+        for text in ["", "x", ".", "0.1", valid.as_str(), &damaged] {
             let error = list(&PageRequest::first(4).with_cursor(Cursor::new(text))).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Malformed, "{text}");
         }
