@@ -4,6 +4,8 @@ use std::fmt;
 
 use thiserror::Error;
 
+use crate::error::{breaks_line, disguises_line};
+
 /// Why a text is not the ARN that is needed.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
@@ -14,7 +16,7 @@ pub enum ArnError {
         /// How long it is, in bytes.
         len: usize,
     },
-    /// It holds a blank or a control character.
+    /// It holds a blank, a control character, or one that turns the text around it.
     #[error("an ARN holds no blank or control character, as at byte {at}")]
     Blank {
         /// Where, as a byte offset.
@@ -32,6 +34,12 @@ pub enum ArnError {
         /// The partition.
         partition: String,
     },
+    /// Its region is none.
+    #[error("'{region}' is no region: lower-case letters, digits and '-' are expected")]
+    Region {
+        /// The region.
+        region: String,
+    },
     /// It names no region where one is needed.
     #[error("'{arn}' names no region")]
     NoRegion {
@@ -45,7 +53,9 @@ pub enum ArnError {
         account: String,
     },
     /// It does not name a role.
-    #[error("'{arn}' is not a role: arn:PARTITION:iam::ACCOUNT:role/NAME is expected")]
+    #[error(
+        "'{arn}' is not a role: arn:PARTITION:iam::ACCOUNT:role/NAME is expected, NAME being letters, digits and '+=,.@_-'"
+    )]
     NotARole {
         /// The ARN.
         arn: String,
@@ -83,7 +93,7 @@ impl Arn {
         if text.len() > Self::MAX_LEN {
             return Err(ArnError::TooLong { len: text.len() });
         }
-        if let Some(at) = text.find(|c: char| c.is_control() || c.is_whitespace()) {
+        if let Some(at) = text.find(|c: char| c.is_whitespace() || breaks_line(c) || disguises_line(c)) {
             return Err(ArnError::Blank { at });
         }
         let shape = || ArnError::Shape { text: text.into() };
@@ -96,8 +106,12 @@ impl Arn {
         if !text.starts_with("arn:") || arn.service().is_empty() || arn.resource().is_empty() {
             return Err(shape());
         }
-        if !arn.partition().starts_with("aws") {
+        let partition = arn.partition().strip_prefix("aws");
+        if !partition.is_some_and(|rest| rest.is_empty() || (rest.starts_with('-') && may_be_host(rest))) {
             return Err(ArnError::Partition { partition: arn.partition().into() });
+        }
+        if !may_be_host(arn.region()) {
+            return Err(ArnError::Region { region: arn.region().into() });
         }
         Ok(arn)
     }
@@ -176,15 +190,44 @@ impl fmt::Debug for Arn {
     }
 }
 
-/// Checks the name of a role: `arn:PARTITION:iam::ACCOUNT:role/NAME`, with a path if there is one.
-pub(crate) fn check_role(text: &str) -> Result<(), ArnError> {
-    let arn = Arn::parse(text)?;
-    arn.check_account()?;
-    let name = arn.resource().strip_prefix("role/").filter(|name| !name.is_empty() && !name.ends_with('/'));
-    if name.is_some() && arn.service() == "iam" && arn.region().is_empty() {
-        Ok(())
-    } else {
-        Err(ArnError::NotARole { arn: text.into() })
+/// Region and partition become part of a host name: anything else in them could lead a request elsewhere.
+fn may_be_host(part: &str) -> bool {
+    part.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
+}
+
+/// A role: `arn:PARTITION:iam::ACCOUNT:role/NAME`, with a path before the name if there is one.
+#[derive(Debug)]
+pub(crate) struct Role(Arn);
+
+const ROLE: &str = "role/";
+
+impl Role {
+    /// Longest name, without its path (IAM API, `CreateRole`, `RoleName`).
+    const MAX_NAME: usize = 64;
+
+    /// Reads the name of a role. IAM takes more characters in a path, of which the ones left out mean something
+    /// else to somebody: `%`, `:`, and a segment of dots.
+    pub(crate) fn parse(text: &str) -> Result<Self, ArnError> {
+        let arn = Arn::parse(text)?;
+        arn.check_account()?;
+        let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"+=,.@_-".contains(&byte);
+        let is_part = |part: &str| part.bytes().any(|byte| byte != b'.') && part.bytes().all(fits);
+        let is_role = arn.service() == "iam"
+            && arn.region().is_empty()
+            && arn.resource().strip_prefix(ROLE).is_some_and(|name| {
+                name.split('/').all(is_part) && name.rsplit('/').next().is_some_and(|name| name.len() <= Self::MAX_NAME)
+            });
+        if is_role { Ok(Self(arn)) } else { Err(ArnError::NotARole { arn: text.into() }) }
+    }
+
+    pub(crate) fn account(&self) -> &str {
+        self.0.account()
+    }
+
+    /// Whether it begins with a prefix: as a whole if that begins with `arn:`, else with its path and name.
+    pub(crate) fn begins_with(&self, prefix: &str) -> bool {
+        let compared = if prefix.starts_with("arn:") { self.0.as_str() } else { &self.0.resource()[ROLE.len()..] };
+        compared.starts_with(prefix)
     }
 }
 
@@ -218,16 +261,50 @@ mod tests {
     }
 
     #[test]
+    fn partition_and_region_can_only_be_parts_of_a_host_name() {
+        for partition in ["aws", "aws-cn", "aws-us-gov", "aws-iso-b"] {
+            Arn::parse(&format!("arn:{partition}:sqs:us-east-1:123456789012:q")).unwrap();
+        }
+        for partition in ["", "AWS", "awsome", "aws/", "aws-CN", "aws.evil", "xaws"] {
+            let error = Arn::parse(&format!("arn:{partition}:sqs:us-east-1:123456789012:q")).unwrap_err();
+            assert!(matches!(error, ArnError::Partition { .. }), "{partition}: {error}");
+        }
+        for region in ["evil.example", "us-east-1/", "us-east-1#", "US-EAST-1", "ü", "us%2d"] {
+            let error = Arn::parse(&format!("arn:aws:sqs:{region}:123456789012:q")).unwrap_err();
+            assert!(matches!(error, ArnError::Region { .. }), "{region}: {error}");
+        }
+        let turned = Arn::parse("arn:aws:sqs:us-east-1:123456789012:\u{202e}q").unwrap_err();
+        assert_eq!(turned, ArnError::Blank { at: 35 });
+    }
+
+    #[test]
     fn roles() {
-        assert_eq!(check_role("arn:aws:iam::123456789012:role/ruta/kairos-ventas"), Ok(()));
+        let role = Role::parse("arn:aws:iam::123456789012:role/ruta/kairos-ventas").unwrap();
+        assert_eq!(role.account(), "123456789012");
+        assert!(role.begins_with("ruta/kairos-") && role.begins_with("arn:aws:iam::123456789012:role/ruta/"));
+        assert!(!role.begins_with("kairos-") && !role.begins_with("arn:aws-cn:"));
+        Role::parse("arn:aws:iam::123456789012:role/a.b/AWS+=,.@_-9").unwrap();
+        Role::parse(&format!("arn:aws:iam::123456789012:role/{}", "r".repeat(64))).unwrap();
+        let long = format!("arn:aws:iam::123456789012:role/{}", "r".repeat(65));
         for text in [
             "arn:aws:iam::123456789012:user/kairos",
             "arn:aws:iam::123456789012:role/",
+            "arn:aws:iam::123456789012:role/kairos/",
+            "arn:aws:iam::123456789012:role//kairos",
+            "arn:aws:iam::123456789012:role/kairos/../admin",
+            "arn:aws:iam::123456789012:role/kairos-%2e%2e/admin",
+            "arn:aws:iam::123456789012:role/kairos:role/admin",
+            "arn:aws:iam::123456789012:role/kairós",
+            "arn:aws:iam::123456789012:Role/kairos",
             "arn:aws:iam:us-east-1:123456789012:role/kairos",
+            "arn:aws:sts::123456789012:role/kairos",
             "arn:aws:iam::1234:role/kairos",
+            "arn:aws:iam::aws:role/kairos",
+            "arn:aws:iam:::role/kairos",
             "kairos",
+            &long,
         ] {
-            check_role(text).unwrap_err();
+            Role::parse(text).unwrap_err();
         }
     }
 }

@@ -13,7 +13,7 @@ use super::{Executor, Verdict};
 use crate::backend::{Claim, Claimed, DeadLetterReason, Delivery, Invocation, Outcome};
 use crate::clock::{ClockExt as _, between, later};
 use crate::error::{Error, ErrorKind, Result};
-use crate::model::{ExecutionState, Failure, Hold, Placeholders, WorkItem};
+use crate::model::{ExecutionState, Failure, Hold, Placeholders, WorkItem, payload};
 use crate::retry::retrying;
 
 /// How the call of a target came to its end.
@@ -138,11 +138,10 @@ impl Executor {
     }
 
     async fn call_target(&self, this: &Try<'_>) -> Called {
-        let target = match self.config.policy.admit(&this.work.process) {
-            Ok(target) => target,
+        let invocation = match self.invocation(this) {
+            Ok(invocation) => invocation,
             Err(error) => return Called::Answered(Err(error)),
         };
-        let invocation = self.invocation(this, target);
         // Both making the future and polling it are the invoker's own code, whose faults must not harm other executions.
         let call = AssertUnwindSafe(async { self.invoker.invoke(&invocation).await }).catch_unwind();
         match select(std::pin::pin!(call), std::pin::pin!(self.keep(this))).await {
@@ -155,8 +154,10 @@ impl Executor {
         }
     }
 
-    fn invocation(&self, this: &Try<'_>, target: crate::target::Target) -> Invocation {
+    /// What to call, and with what, if it is let in. Asked once it is claimed, so that history tells of what was refused.
+    fn invocation(&self, this: &Try<'_>) -> Result<Invocation> {
         let WorkItem { process, execution_id, scheduled_time, .. } = this.work;
+        let target = self.config.policy.admit(process)?;
         let placeholders = Placeholders {
             execution_id: *execution_id,
             scheduled_time: *scheduled_time,
@@ -164,10 +165,10 @@ impl Executor {
             schedule_id: &process.schedule_id,
             attempt: this.attempt,
         };
-        let payload = process.parameters.as_deref().map(|text| placeholders.fill(text).into_owned());
-        Invocation::new(target, process.clone(), *execution_id, *scheduled_time)
+        let payload = payload(process, &placeholders)?;
+        Ok(Invocation::new(target, process.clone(), *execution_id, *scheduled_time)
             .with_payload(payload)
-            .with_attempt(this.attempt)
+            .with_attempt(this.attempt))
     }
 
     /// Keeps claim and message while the target is at work. Ends when the call must be given up.

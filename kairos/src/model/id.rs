@@ -2,6 +2,7 @@
 
 use std::borrow::Borrow;
 use std::fmt;
+use std::io::Write as _;
 use std::sync::Arc;
 
 use base64::Engine as _;
@@ -9,6 +10,8 @@ use base64::engine::general_purpose::URL_SAFE;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
+
+use super::policy::limits;
 
 macro_rules! text_id {
     ($(#[$doc:meta])* $name:ident) => {
@@ -99,11 +102,35 @@ impl ProcessId {
         format!("{PROCESS_PREFIX}{}", encode(name)).into()
     }
 
+    /// Whether this is the id of the process of this name. It is asked for each execution, and allocates nothing.
+    pub(crate) fn is_of(&self, name: &str) -> bool {
+        // Whole groups of three bytes: encoded apart they are what they are encoded together.
+        const CHUNK: usize = 48;
+        let Some(mut rest) = self.0.strip_prefix(PROCESS_PREFIX).map(str::as_bytes) else { return false };
+        for chunk in name.as_bytes().chunks(CHUNK) {
+            let mut encoded = [0; CHUNK / 3 * 4];
+            let Ok(length) = URL_SAFE.encode_slice(chunk, &mut encoded) else { return false };
+            let Some((part, after)) = rest.split_at_checked(length) else { return false };
+            let is_same = |(id, encoded): (&u8, &u8)| *id == if *encoded == b'=' { b'.' } else { *encoded };
+            if !part.iter().zip(&encoded).all(is_same) {
+                return false;
+            }
+            rest = after;
+        }
+        rest.is_empty()
+    }
+
     /// The name that the id was made of, or `None` if it was not made by [`Self::of`].
     #[must_use]
     pub fn name(&self) -> Option<String> {
         decode(self.0.strip_prefix(PROCESS_PREFIX)?)
     }
+}
+
+/// Whether a text consists of what ids consist of: such a text can break no line, no JSON and no path that it is put into.
+pub(super) fn may_be_id(text: &str) -> bool {
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+    !text.is_empty() && text.len() <= limits::ID && text.bytes().all(fits)
 }
 
 /// Standard base64 of the UTF-8 text with `+` as `-`, `/` as `_` and `=` as `.`: what a trigger's name may hold.
@@ -130,7 +157,7 @@ impl ExecutionId {
     /// The execution of `process` at the occurrence `scheduled`, whether its schedule or a backfill asks for it.
     #[must_use]
     pub fn of_occurrence(process: &ProcessId, scheduled: Timestamp) -> Self {
-        Self::derive(process, &scheduled.to_string(), "")
+        Self::derive(process, scheduled, "")
     }
 
     /// The execution of `process` that a person or program asked for under `key`.
@@ -144,13 +171,20 @@ impl ExecutionId {
     /// The execution that a message asks for which names no occurrence, by its own id and the time it was sent.
     #[must_use]
     pub(crate) fn of_message(process: &ProcessId, sent: Timestamp, message_id: &str) -> Self {
-        Self::derive(process, &sent.to_string(), message_id)
+        Self::derive(process, sent, message_id)
     }
 
     /// The three parts end in a line feed each, which no process id and no time holds.
-    fn derive(process: &ProcessId, scheduled: &str, key: &str) -> Self {
-        let name = format!("{process}\n{scheduled}\n{key}\n");
-        Self(Uuid::new_v5(&Self::NAMESPACE, name.as_bytes()))
+    fn derive(process: &ProcessId, scheduled: impl fmt::Display, key: &str) -> Self {
+        let id = |name: &[u8]| Self(Uuid::new_v5(&Self::NAMESPACE, name));
+        // It is computed for each message and each execution, and nearly always fits here.
+        let mut room = [0; 512];
+        let mut left = &mut room[..];
+        if write!(left, "{process}\n{scheduled}\n{key}\n").is_err() {
+            return id(format!("{process}\n{scheduled}\n{key}\n").as_bytes());
+        }
+        let unused = left.len();
+        id(&room[..room.len() - unused])
     }
 
     /// The id as a UUID.
@@ -214,6 +248,20 @@ mod tests {
     }
 
     #[test]
+    fn an_id_is_of_one_name_only() {
+        for length in 0..200 {
+            for name in ["a".repeat(length), "ñ?>".repeat(length)] {
+                let id = ProcessId::of(&name);
+                assert!(id.is_of(&name) && may_be_id(id.as_str()), "{id}");
+                assert!(!id.is_of(&format!("{name}a")) && !ProcessId::from(format!("{id}YQ..")).is_of(&name), "{id}");
+            }
+        }
+        for (id, name) in [("proceso-YQ..", "b"), ("YQ..", "a"), ("proceso-YQ==", "a"), ("proceso-YQ", "a"), ("", "")] {
+            assert!(!ProcessId::from(id).is_of(name), "{id}");
+        }
+    }
+
+    #[test]
     fn an_execution_id_depends_on_each_of_its_parts_and_on_nothing_else() {
         let process = ProcessId::of("ventas");
         let noon: Timestamp = "2026-01-01T12:00:00Z".parse().unwrap();
@@ -223,6 +271,12 @@ mod tests {
         assert_ne!(id, ExecutionId::of_occurrence(&process, Timestamp::UNIX_EPOCH));
         assert_ne!(id, ExecutionId::of_request(&process, ""));
         assert_ne!(ExecutionId::of_request(&process, "a"), ExecutionId::of_request(&process, "b"));
+        let long = "k".repeat(1_000);
+        assert_eq!(
+            ExecutionId::of_request(&process, &long).uuid(),
+            Uuid::new_v5(&ExecutionId::NAMESPACE, format!("{process}\n\n{long}\n").as_bytes()),
+            "however long its parts are"
+        );
         // Written down so that no later version computes another one.
         assert_eq!(id.to_string(), "ccfc2443-088b-5aaa-a43f-145cc331b5b2");
     }

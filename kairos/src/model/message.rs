@@ -6,10 +6,12 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::id::{ExecutionId, ScheduleId};
+use super::execution::Failure;
+use super::id::{ExecutionId, ScheduleId, may_be_id};
+use super::policy::limits;
 use super::process::Process;
 use super::time::OffsetTimestamp;
-use crate::error::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind, Fault, breaks_line, one_line};
 use crate::page::Cursor;
 
 /// What a trigger hands to the dispatcher: which schedule is due, and for which occurrence.
@@ -17,7 +19,7 @@ use crate::page::Cursor;
 #[non_exhaustive]
 pub struct TriggerInput {
     /// The schedule.
-    #[serde(rename = "IdCalendarizacion")]
+    #[serde(rename = "IdCalendarizacion", deserialize_with = "schedule_id")]
     pub schedule_id: ScheduleId,
     /// The occurrence; absent in the input of older triggers.
     #[serde(
@@ -46,11 +48,27 @@ impl TriggerInput {
     /// Reads the JSON that a trigger sends.
     ///
     /// # Errors
-    /// [`Malformed`](ErrorKind::Malformed) if it names no schedule, or an occurrence that is no instant.
+    /// [`Malformed`](ErrorKind::Malformed) if it names no schedule by an id that one could have, an occurrence that is no instant, or
+    /// is longer than [`limits::MESSAGE`].
     pub fn from_json(text: &str) -> Result<Self, Error> {
-        serde_json::from_str(text)
-            .map_err(|error| Error::new(ErrorKind::Malformed, "the trigger's input cannot be read").with_source(error))
+        read(text, "the trigger's input cannot be read")
     }
+}
+
+/// Reads JSON that came from outside: what is too long is not looked at, and what is wrong with it is told in one line.
+fn read<'t, T: Deserialize<'t>>(text: &'t str, problem: &str) -> Result<T, Error> {
+    let malformed = |cause: &str| {
+        Error::new(ErrorKind::Malformed, problem).with_source(one_line(cause, Failure::MAX_TEXT).into_owned())
+    };
+    if text.len() > limits::MESSAGE {
+        return Err(malformed(&format!("it is {} bytes long; {} are allowed", text.len(), limits::MESSAGE)));
+    }
+    serde_json::from_str(text).map_err(|error| malformed(&error.to_string()))
+}
+
+fn schedule_id<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<ScheduleId, D::Error> {
+    let id = ScheduleId::deserialize(deserializer)?;
+    if may_be_id(id.as_str()) { Ok(id) } else { Err(serde::de::Error::custom("IdCalendarizacion is no id")) }
 }
 
 /// An instant; absent too where a server left the placeholder of the scheduler service in place.
@@ -162,28 +180,73 @@ impl Body {
     /// A message of the older dispatcher names neither occurrence nor execution: its own id and the time it was sent stand for them,
     /// so that each delivery of it means the same execution.
     ///
+    /// A message that names them must name the ones that belong together: the process by the id of its name, and an execution of a
+    /// schedule or a backfill by the id of its process and occurrence. It could mark another occurrence as done otherwise. The id of a
+    /// [manual](Origin::Manual) execution comes from a key that the message does not carry: it cannot be verified. Who can write to
+    /// the queue can ask for any occurrence, and keep any from running by asking for it first; the queue itself must be guarded.
+    ///
     /// # Errors
-    /// [`Malformed`](ErrorKind::Malformed) if it is not the JSON of a process.
+    /// [`Malformed`](ErrorKind::Malformed) if it is not the JSON of a process, is longer than [`limits::MESSAGE`], or names ids
+    /// that do not belong together.
     pub fn work(&self, message_id: &str, sent_at: Timestamp) -> Result<WorkItem, Error> {
-        let text = match &self.0 {
-            Form::Work(work) => return Ok(work.clone()),
-            Form::Text(text) => text,
+        const PROBLEM: &str = "the message is not a process";
+        let (work, is_named) = match &self.0 {
+            Form::Work(work) => (work.clone(), true),
+            Form::Text(text) => {
+                // Two passes over the text: flattening would read every value into a tree first.
+                let process: Process = read(text, PROBLEM)?;
+                read::<Addition>(text, PROBLEM)?.complete(process, message_id, sent_at)
+            }
         };
-        // Two passes over the text: flattening would read every value into a tree first.
-        let malformed = |error| Error::new(ErrorKind::Malformed, "the message is not a process").with_source(error);
-        let process: Process = serde_json::from_str(text).map_err(malformed)?;
-        let addition: Addition = serde_json::from_str(text).map_err(malformed)?;
-        let execution_id = match (addition.execution_id, addition.scheduled_time) {
-            (Some(id), _) => id,
-            (None, Some(scheduled)) => ExecutionId::of_occurrence(&process.id, scheduled),
-            (None, None) => ExecutionId::of_message(&process.id, sent_at, message_id),
-        };
-        Ok(WorkItem {
+        check_identity(&work.process)
+            .and_then(|()| if is_named { check_execution(&work) } else { Ok(()) })
+            .map_err(|fault| Error::new(ErrorKind::Malformed, PROBLEM).with_faults(vec![fault]))?;
+        Ok(work)
+    }
+}
+
+impl Addition {
+    /// The execution, and whether it was named rather than told from the rest.
+    fn complete(self, process: Process, message_id: &str, sent_at: Timestamp) -> (WorkItem, bool) {
+        let execution_id = self.execution_id.unwrap_or_else(|| match self.scheduled_time {
+            Some(scheduled) => ExecutionId::of_occurrence(&process.id, scheduled),
+            None => ExecutionId::of_message(&process.id, sent_at, message_id),
+        });
+        let work = WorkItem {
             process: Arc::new(process),
-            scheduled_time: addition.scheduled_time.unwrap_or(sent_at),
+            scheduled_time: self.scheduled_time.unwrap_or(sent_at),
             execution_id,
-            origin: addition.origin.unwrap_or_default(),
-        })
+            origin: self.origin.unwrap_or_default(),
+        };
+        (work, self.execution_id.is_some())
+    }
+}
+
+/// Whether a process is named in a way that can do no harm where it is written: in logs, headers, keys of a table, and as values of
+/// placeholders. Rows of the older system are.
+pub(crate) fn check_identity(process: &Process) -> Result<(), Fault> {
+    if name_breaks_line(&process.name) {
+        Err(Fault::new("nombre", "must not hold control characters or line separators"))
+    } else if !process.id.is_of(&process.name) || !may_be_id(process.id.as_str()) {
+        Err(Fault::new("idProceso", "is not the id of nombre, or longer than any"))
+    } else if !may_be_id(process.schedule_id.as_str()) {
+        Err(Fault::new("idCalendarizacion", "holds what no id does, or is longer than any"))
+    } else {
+        Ok(())
+    }
+}
+
+/// Of registrations and of messages.
+pub(super) fn name_breaks_line(name: &str) -> bool {
+    name.contains(breaks_line)
+}
+
+fn check_execution(work: &WorkItem) -> Result<(), Fault> {
+    let belongs = || work.execution_id == ExecutionId::of_occurrence(&work.process.id, work.scheduled_time);
+    if work.origin == Origin::Manual || belongs() {
+        Ok(())
+    } else {
+        Err(Fault::new("idEjecucion", "is not the id of the execution of idProceso at fechaProgramada"))
     }
 }
 

@@ -13,8 +13,10 @@ mod time;
 
 pub use execution::{Execution, ExecutionState, Failure};
 pub use id::{ExecutionId, ProcessId, ScheduleId};
+pub(crate) use message::check_identity;
 pub use message::{Body, Origin, TriggerInput, WorkItem};
 pub use placeholders::Placeholders;
+pub(crate) use policy::payload;
 pub use policy::{Policy, limits};
 pub use process::Process;
 pub use registration::{Changes, Registration};

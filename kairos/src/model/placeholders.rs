@@ -39,27 +39,39 @@ impl Placeholders<'_> {
     /// The parameters with every placeholder replaced.
     #[must_use]
     pub fn fill<'t>(&self, parameters: &'t str) -> Cow<'t, str> {
+        // Nothing is longer than that.
+        self.fill_within(parameters, usize::MAX).unwrap_or_default()
+    }
+
+    /// The same, or its length if that is more than `most` bytes: a placeholder can be much shorter than its value, and text that is
+    /// made of them takes no more memory than `most` allows.
+    ///
+    /// # Errors
+    /// How many bytes it would take.
+    pub fn fill_within<'t>(&self, parameters: &'t str, most: usize) -> Result<Cow<'t, str>, usize> {
         if !parameters.contains(OPENING) {
-            return Cow::Borrowed(parameters);
+            return if parameters.len() <= most { Ok(Cow::Borrowed(parameters)) } else { Err(parameters.len()) };
         }
-        let mut filled = String::with_capacity(parameters.len() + 64);
+        let mut filled = Filled { text: String::with_capacity(most.min(parameters.len() + 64)), length: 0, most };
         let mut rest = parameters;
         while let Some(start) = rest.find(OPENING) {
             let (before, from) = rest.split_at(start);
-            filled.push_str(before);
-            rest = match end_of_name(from).map(|end| from.split_at(end)) {
-                Some((name, after)) => match self.value(name) {
-                    Some(value) => {
-                        filled.push_str(&value);
-                        after
-                    }
-                    None => skip_opening(&mut filled, from),
-                },
-                None => skip_opening(&mut filled, from),
+            filled.push(before);
+            let placeholder = end_of_name(from).map(|end| from.split_at(end));
+            rest = match placeholder.and_then(|(name, after)| Some((self.value(name)?, after))) {
+                Some((value, after)) => {
+                    filled.push(&value);
+                    after
+                }
+                // An unknown placeholder is text; what follows its opening may hold a known one.
+                None => {
+                    filled.push(OPENING);
+                    &from[OPENING.len()..]
+                }
             };
         }
-        filled.push_str(rest);
-        Cow::Owned(filled)
+        filled.push(rest);
+        if filled.length <= most { Ok(Cow::Owned(filled.text)) } else { Err(filled.length) }
     }
 
     fn value(&self, placeholder: &str) -> Option<Cow<'_, str>> {
@@ -79,28 +91,43 @@ fn end_of_name(from: &str) -> Option<usize> {
     Some(end + 1)
 }
 
-/// An unknown placeholder is text; what follows its opening may hold a known one.
-fn skip_opening<'t>(filled: &mut String, from: &'t str) -> &'t str {
-    let (opening, rest) = from.split_at(OPENING.len());
-    filled.push_str(opening);
-    rest
+/// What has been filled in so far: counted in full, kept while it is within the limit.
+struct Filled {
+    text: String,
+    length: usize,
+    most: usize,
+}
+
+impl Filled {
+    fn push(&mut self, piece: &str) {
+        self.length = self.length.saturating_add(piece.len());
+        if self.length <= self.most {
+            self.text.push_str(piece);
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn fill(parameters: &str) -> String {
+    fn fill_within(parameters: &str, most: usize) -> Result<String, usize> {
         let process_id = ProcessId::of("ventas");
-        Placeholders {
+        let placeholders = Placeholders {
             execution_id: uuid::Uuid::nil().into(),
             scheduled_time: "2026-01-01T09:00:00Z".parse().unwrap(),
             process_id: &process_id,
             schedule_id: &"calendarizacion-<kairos.attempt>".into(),
             attempt: 2,
+        };
+        if let Ok(filled) = placeholders.fill_within(parameters, most) {
+            assert_eq!(filled, placeholders.fill(parameters));
         }
-        .fill(parameters)
-        .into_owned()
+        placeholders.fill_within(parameters, most).map(Cow::into_owned)
+    }
+
+    fn fill(parameters: &str) -> String {
+        fill_within(parameters, usize::MAX).unwrap()
     }
 
     #[test]
@@ -120,5 +147,14 @@ mod tests {
         assert_eq!(fill("<kairos.schedule-id>"), "calendarizacion-<kairos.attempt>");
         assert_eq!(fill("<kairos.x<kairos.attempt>"), "<kairos.x2");
         assert_eq!(fill("<<kairos.attempt>>"), "<2>");
+    }
+
+    #[test]
+    fn the_limit_holds_to_the_byte_and_the_length_beyond_it_is_told() {
+        for (text, length) in [("ñandú", 7), ("n<kairos.attempt>", 2), ("<kairos.execution-id>ñ<kairos.x>", 48)] {
+            assert_eq!(fill(text).len(), length);
+            assert_eq!(fill_within(text, length), Ok(fill(text)));
+            assert_eq!(fill_within(text, length - 1), Err(length), "{text}");
+        }
     }
 }

@@ -1,15 +1,16 @@
 //! What is let in: every check of a registration, and those that are made again before an execution.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 
 use super::id::{ExecutionId, ProcessId, ScheduleId};
-use super::message::{Origin, WorkItem, to_json};
+use super::message::{Origin, WorkItem, name_breaks_line, to_json};
 use super::placeholders::Placeholders;
 use super::process::Process;
 use super::registration::Registration;
-use crate::arn::check_role;
+use crate::arn::Role;
 use crate::backend::InvokerCapabilities;
 use crate::error::{Error, ErrorKind, Fault};
 use crate::target::{PayloadRule, Target};
@@ -32,14 +33,20 @@ use crate::target::{PayloadRule, Target};
 pub struct Policy {
     /// What a role must begin with: its whole ARN if this begins with `arn:`, else its path and name. `None` lets every role in.
     pub role_prefix: Option<String>,
+    /// The accounts, of 12 digits, whose targets and roles are let in; `None` lets those of every account in.
+    pub accounts: Option<BTreeSet<String>>,
     /// What the executors can call; `None` lets every well-formed target in.
     pub targets: Option<InvokerCapabilities>,
 }
 
 /// Limits on what a registration may hold. Each is the least of those that the services on its way have.
 pub mod limits {
+    /// Largest request, in bytes of JSON: more than any that could be let in, however it escapes its text.
+    pub const REQUEST: usize = 2 * 1024 * 1024;
     /// Longest name of a process, in bytes.
     pub const NAME: usize = 256;
+    /// Longest id, in bytes: no table holds a longer one, of whichever system (DynamoDB, partition key).
+    pub const ID: usize = 2_048;
     /// Largest parameters, in bytes of UTF-8, also once placeholders are filled in (Step Functions `StartExecution`, SNS `Publish`).
     pub const PARAMETERS: usize = 256 * 1024;
     /// Largest queue message, in bytes (SQS `SendMessage`).
@@ -66,6 +73,17 @@ impl Policy {
         self
     }
 
+    /// The same, letting in only targets and roles of these accounts, each of 12 digits.
+    ///
+    /// Tasks and endpoints are of no account and pass. An ARN that names none, or `aws` instead of one, is of no account that could be
+    /// listed, and no target or role in the first place: it is refused with or without this list. What is listed in another form
+    /// than 12 digits lets nothing in.
+    #[must_use]
+    pub fn with_accounts(mut self, accounts: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.accounts = Some(accounts.into_iter().map(Into::into).collect());
+        self
+    }
+
     /// The same, letting in only targets that the executors can call.
     #[must_use]
     pub fn with_targets(mut self, targets: InvokerCapabilities) -> Self {
@@ -83,68 +101,133 @@ impl Policy {
         check_times(registration, &mut faults);
         check_labels(registration, &mut faults);
         check_characters(registration, &mut faults);
-        check_limits(registration, &mut faults);
-        let target = Target::parse(&registration.target)
-            .map_err(|error| faults.push(Fault::new("arnProceso", error.to_string())))
-            .ok();
-        if let Some(message) = target.as_ref().and_then(|target| self.uncovered(target)) {
-            faults.push(Fault::new("arnProceso", message));
-        }
-        if let Err(message) = self.check_role(target.as_ref(), registration.role.as_deref()) {
-            faults.push(Fault::new("arnRol", message));
-        }
+        faults.extend(out_of_range("ventanaMinutos", registration.window_minutes, &limits::WINDOW_MINUTES));
+        faults.extend(limits_out_of_range(registration.max_attempts, registration.max_age_seconds));
+        let target = parse_target(&registration.target).map_err(|refused| faults.push(refused.fault)).ok();
+        let checked = target.as_ref().map_or(Ok(()), |target| self.check_target(target));
+        faults.extend(checked.err().map(|refused| refused.fault));
+        let checked = self.check_role(target.as_ref(), registration.role.as_deref());
+        faults.extend(checked.err().map(|refused| refused.fault));
         if let Err(message) = check_parameters(registration, target.as_ref()) {
             faults.push(Fault::new("parametros", message));
         }
         if faults.is_empty() { Ok(()) } else { Err(Error::invalid(faults)) }
     }
 
-    /// Checks once more, before a process is executed, what a message could have smuggled in: its target and its role.
+    /// Checks a process once more, before it is executed or queued out of turn: its row may have been written, and its message
+    /// made, by hand; or it was registered when more was let in.
+    ///
+    /// The shape of its parameters is left to its target, which refuses what it cannot read.
     ///
     /// # Errors
-    /// [`Invalid`](ErrorKind::Invalid) for a target that cannot be told, [`Denied`](ErrorKind::Denied) for a role that is not let in.
+    /// Each names its field: [`Invalid`](ErrorKind::Invalid) for a target that cannot be told, parameters that are too large and limits
+    /// out of range; [`Unsupported`](ErrorKind::Unsupported) for a target that no executor calls; [`Denied`](ErrorKind::Denied) for a
+    /// role, or an account, that is not let in.
     pub fn admit(&self, process: &Process) -> Result<Target, Error> {
-        let target = Target::parse(&process.target)
-            .map_err(|error| Error::invalid(vec![Fault::new("arnProceso", error.to_string())]))?;
-        self.check_role(Some(&target), process.role.as_deref())
-            .map_err(|message| Error::new(ErrorKind::Denied, message))?;
+        let target = parse_target(&process.target)?;
+        self.check_target(&target)?;
+        self.check_role(Some(&target), process.role.as_deref())?;
+        if let Some(fault) = limits_out_of_range(process.max_attempts, process.max_age_seconds).next() {
+            return Err(Refused { kind: ErrorKind::Invalid, fault }.into());
+        }
+        check_size(process.parameters.as_deref().unwrap_or_default()).map_err(parameters_refused)?;
         Ok(target)
+    }
+
+    fn check_target(&self, target: &Target) -> Result<(), Refused> {
+        if let Some(message) = self.uncovered(target) {
+            return Err(Refused::new(ErrorKind::Unsupported, "arnProceso", message));
+        }
+        let arn = target.arn();
+        arn.map_or(Ok(()), |arn| self.check_account(arn.account()).map_err(|message| denied("arnProceso", message)))
     }
 
     fn uncovered(&self, target: &Target) -> Option<String> {
         let targets = self.targets.as_ref().filter(|targets| !targets.covers(target))?;
-        let list = |names: Vec<String>| if names.is_empty() { "none".into() } else { names.join(", ") };
         Some(match target.task().filter(|_| targets.kinds.contains(&target.kind())) {
             Some(name) => {
-                let known = list(targets.tasks.iter().cloned().collect());
+                let known = list(&targets.tasks);
                 format!("no task is registered under the name '{name}'; those that are: {known}")
             }
             None => {
-                let known = list(targets.kinds.iter().map(ToString::to_string).collect());
+                let known = list(&targets.kinds);
                 format!("no executor calls {} targets; those that are called: {known}", target.kind())
             }
         })
     }
 
-    fn check_role(&self, target: Option<&Target>, role: Option<&str>) -> Result<(), String> {
+    fn check_account(&self, account: &str) -> Result<(), String> {
+        match &self.accounts {
+            Some(accounts) if !accounts.contains(account) => {
+                Err(format!("is of account {account}, which is not let in; those that are: {}", list(accounts)))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn check_role(&self, target: Option<&Target>, role: Option<&str>) -> Result<(), Refused> {
+        let refused = |message: String| denied("arnRol", message);
         let Some(role) = role else {
             return match target.map(Target::kind) {
-                Some(kind) if kind.needs_role() => Err(format!("is missing: a {kind} target is called as a role")),
+                Some(kind) if kind.needs_role() => {
+                    Err(refused(format!("is missing: a {kind} target is called as a role")))
+                }
                 _ => Ok(()),
             };
         };
-        check_role(role).map_err(|error| error.to_string())?;
-        let Some(prefix) = &self.role_prefix else {
-            return Ok(());
-        };
-        let compared =
-            if prefix.starts_with("arn:") { role } else { role.split_once(":role/").map_or(role, |(_, name)| name) };
-        if compared.starts_with(prefix.as_str()) {
-            Ok(())
-        } else {
-            Err(format!("'{role}' is not let in: a role must begin with '{prefix}'"))
+        let parsed = Role::parse(role).map_err(|error| refused(error.to_string()))?;
+        self.check_account(parsed.account()).map_err(refused)?;
+        match &self.role_prefix {
+            Some(prefix) if !parsed.begins_with(prefix) => {
+                Err(refused(format!("'{role}' is not let in: a role must begin with '{prefix}'")))
+            }
+            _ => Ok(()),
         }
     }
+}
+
+/// The parameters of a process with the values of one try filled in.
+///
+/// # Errors
+/// [`Invalid`](ErrorKind::Invalid) if that is more than any target takes.
+pub(crate) fn payload(process: &Process, placeholders: &Placeholders<'_>) -> Result<Option<String>, Error> {
+    let filled = process.parameters.as_deref().map(|parameters| fill(parameters, placeholders)).transpose();
+    Ok(filled.map_err(parameters_refused)?.map(Cow::into_owned))
+}
+
+/// What is not let in: which field, and what kind of error that is where it is no registration.
+struct Refused {
+    kind: ErrorKind,
+    fault: Fault,
+}
+
+impl Refused {
+    fn new(kind: ErrorKind, field: &'static str, message: String) -> Self {
+        Self { kind, fault: Fault::new(field, message) }
+    }
+}
+
+impl From<Refused> for Error {
+    fn from(Refused { kind, fault }: Refused) -> Self {
+        Self::new(kind, "the process is not let in").with_faults(vec![fault])
+    }
+}
+
+fn denied(field: &'static str, message: String) -> Refused {
+    Refused::new(ErrorKind::Denied, field, message)
+}
+
+fn parameters_refused(message: String) -> Refused {
+    Refused::new(ErrorKind::Invalid, "parametros", message)
+}
+
+fn parse_target(target: &str) -> Result<Target, Refused> {
+    Target::parse(target).map_err(|error| Refused::new(ErrorKind::Invalid, "arnProceso", error.to_string()))
+}
+
+fn list<T: ToString>(names: &BTreeSet<T>) -> String {
+    let names: Vec<_> = names.iter().map(ToString::to_string).collect();
+    if names.is_empty() { "none".into() } else { names.join(", ") }
 }
 
 fn check_name(name: &str, faults: &mut Vec<Fault>) {
@@ -153,8 +236,8 @@ fn check_name(name: &str, faults: &mut Vec<Fault>) {
         fault("must not be empty".into());
     } else if name.len() > limits::NAME {
         fault(format!("is {} bytes long; {} are allowed", name.len(), limits::NAME));
-    } else if name.chars().any(char::is_control) {
-        fault("must not hold control characters".into());
+    } else if name_breaks_line(name) {
+        fault("must not hold control characters or line separators".into());
     } else if name.trim() != name {
         fault("must not begin or end with a blank".into());
     }
@@ -213,9 +296,8 @@ fn check_labels(registration: &Registration, faults: &mut Vec<Fault>) {
 /// (SQS API, `SendMessage`, `MessageBody`).
 fn check_characters(registration: &Registration, faults: &mut Vec<Fault>) {
     let tags = registration.tags.iter().flatten().flat_map(|(key, value)| [key, value]);
-    let texts = [("nombre", Some(&registration.name)), ("descripcion", registration.description.as_ref())]
+    let texts = [("descripcion", registration.description.as_ref()), ("parametros", registration.parameters.as_ref())]
         .into_iter()
-        .chain([("parametros", registration.parameters.as_ref())])
         .chain(tags.map(|text| ("etiquetas", Some(text))));
     for (field, text) in texts {
         if let Some(at) = text.and_then(|text| text.find(['\u{fffe}', '\u{ffff}'])) {
@@ -224,34 +306,39 @@ fn check_characters(registration: &Registration, faults: &mut Vec<Fault>) {
     }
 }
 
-fn check_limits(registration: &Registration, faults: &mut Vec<Fault>) {
-    fn check<T: PartialOrd + std::fmt::Display>(
-        field: &'static str,
-        value: Option<T>,
-        range: &std::ops::RangeInclusive<T>,
-        faults: &mut Vec<Fault>,
-    ) {
-        if let Some(value) = value.filter(|value| !range.contains(value)) {
-            faults.push(Fault::new(field, format!("{value} is out of range {}-{}", range.start(), range.end())));
-        }
-    }
-    check("ventanaMinutos", registration.window_minutes, &limits::WINDOW_MINUTES, faults);
-    check("maximoIntentos", registration.max_attempts, &limits::ATTEMPTS, faults);
-    check("edadMaximaSegundos", registration.max_age_seconds, &limits::AGE_SECONDS, faults);
+fn out_of_range<T: PartialOrd + std::fmt::Display>(
+    field: &'static str,
+    value: Option<T>,
+    range: &std::ops::RangeInclusive<T>,
+) -> Option<Fault> {
+    let value = value.filter(|value| !range.contains(value))?;
+    Some(Fault::new(field, format!("{value} is out of range {}-{}", range.start(), range.end())))
+}
+
+/// Whether a process has limits of its own that would keep it on the queue for ever, or off it.
+fn limits_out_of_range(max_attempts: Option<u32>, max_age_seconds: Option<u64>) -> impl Iterator<Item = Fault> {
+    let attempts = out_of_range("maximoIntentos", max_attempts, &limits::ATTEMPTS);
+    attempts.into_iter().chain(out_of_range("edadMaximaSegundos", max_age_seconds, &limits::AGE_SECONDS))
+}
+
+/// Whether parameters are of a size that every service on their way takes.
+fn check_size(parameters: &str) -> Result<(), String> {
+    let (size, most) = (parameters.len(), limits::PARAMETERS);
+    if size > most { Err(format!("is {size} bytes long; {most} are allowed")) } else { Ok(()) }
+}
+
+/// The same with values filled in.
+fn fill<'t>(parameters: &'t str, placeholders: &Placeholders<'_>) -> Result<Cow<'t, str>, String> {
+    check_size(parameters)?;
+    let most = limits::PARAMETERS;
+    placeholders
+        .fill_within(parameters, most)
+        .map_err(|size| format!("is {size} bytes long with its placeholders filled in; {most} are allowed"))
 }
 
 fn check_parameters(registration: &Registration, target: Option<&Target>) -> Result<(), String> {
     let parameters = registration.parameters.as_deref();
-    let filled = parameters.map(|text| longest_filled(registration, text));
-    if let Some(filled) = &filled
-        && filled.len() > limits::PARAMETERS
-    {
-        return Err(format!(
-            "is up to {} bytes long with its placeholders filled in; {} are allowed",
-            filled.len(),
-            limits::PARAMETERS
-        ));
-    }
+    let filled = parameters.map(|text| with_longest_values(registration, |longest| fill(text, longest))).transpose()?;
     if let Some(target) = target {
         check_payload(target, filled.as_deref())?;
     }
@@ -288,17 +375,17 @@ fn may_stand_in_message(c: char) -> bool {
     matches!(c, '\t' | '\n' | '\r' | ' '..='\u{fffd}' | '\u{10000}'..)
 }
 
-fn longest_filled<'t>(registration: &Registration, parameters: &'t str) -> Cow<'t, str> {
+/// The values of the placeholders at the latest, most tried execution there can be.
+fn with_longest_values<T>(registration: &Registration, fill: impl FnOnce(&Placeholders<'_>) -> T) -> T {
     let (process_id, schedule_id): (ProcessId, ScheduleId) =
         (ProcessId::of(&registration.name), registration.specification().schedule_id());
-    Placeholders {
+    fill(&Placeholders {
         execution_id: ExecutionId::of_occurrence(&process_id, Timestamp::UNIX_EPOCH),
         scheduled_time: Timestamp::MAX,
         process_id: &process_id,
         schedule_id: &schedule_id,
         attempt: u32::MAX,
-    }
-    .fill(parameters)
+    })
 }
 
 fn longest_message(registration: &Registration) -> usize {

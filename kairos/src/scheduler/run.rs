@@ -7,8 +7,8 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::Scheduler;
 use crate::backend::Message;
-use crate::error::{Error, Fault, Result};
-use crate::model::{ExecutionId, Origin, Process, ProcessId, WorkItem};
+use crate::error::{Error, ErrorKind, Fault, Result};
+use crate::model::{ExecutionId, Origin, Process, ProcessId, WorkItem, check_identity};
 
 /// Which occurrences to queue once more.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,10 +54,13 @@ impl Scheduler {
     /// Under the same `key` it runs once, as long as history remembers it; without a key it runs at each call.
     ///
     /// # Errors
-    /// [`NotFound`](crate::ErrorKind::NotFound); whatever the store or the queue answer. After a timeout it may run all the same.
+    /// [`NotFound`](crate::ErrorKind::NotFound); what [`Policy::admit`](crate::Policy::admit) answers for what is stored, and
+    /// [`Malformed`](crate::ErrorKind::Malformed) for a row that no executor would take; whatever the store or the queue answer.
+    /// After a timeout it may run all the same.
     pub async fn run_now(&self, id: &ProcessId, key: Option<&str>) -> Result<ExecutionId> {
         let ran = async {
             let process = self.process(id).await?;
+            self.admit(&process)?;
             let fresh;
             let key = match key {
                 Some(key) => key,
@@ -78,7 +81,7 @@ impl Scheduler {
     /// what has run already, history keeps from running again, and doing this twice is harmless. Occurrences yet to come are left to the schedule.
     ///
     /// # Errors
-    /// [`Invalid`](crate::ErrorKind::Invalid) for a range that ends before it begins; [`NotFound`](crate::ErrorKind::NotFound);
+    /// [`Invalid`](crate::ErrorKind::Invalid) for a range that ends before it begins; as [`run_now`](Self::run_now) for the process;
     /// whatever the store or the queue answer, in which case some may be queued: do it again.
     pub async fn backfill(&self, id: &ProcessId, backfill: &Backfill) -> Result<Backfilled> {
         let (from, until) = (*backfill.range.start(), *backfill.range.end());
@@ -90,6 +93,7 @@ impl Scheduler {
                 )]));
             }
             let (process, timetable) = self.timetable(id).await?;
+            self.admit(&process)?;
             let until = until.min(self.clock.now());
             // The iteration is exclusive of where it begins.
             let before = from.checked_sub(SignedDuration::from_nanos(1)).unwrap_or(from);
@@ -100,6 +104,14 @@ impl Scheduler {
             Ok(Backfilled { queued: now.len(), next })
         };
         filled.await.map_err(|error| error.during("backfill").about(id))
+    }
+
+    /// Whether an executor would take what is stored: here somebody is there to be told why it would not.
+    fn admit(&self, process: &Process) -> Result<()> {
+        check_identity(process).map_err(|fault| {
+            Error::new(ErrorKind::Malformed, "what is stored is not a process").with_faults(vec![fault])
+        })?;
+        self.config.policy.admit(process).map(|_| ())
     }
 
     async fn queue_all(&self, messages: Vec<Message>) -> Result<()> {
