@@ -1,11 +1,14 @@
 //! What a caller asks for: a registration, or changes to one. Read from JSON with keys in any case, every fault by field.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::de::{MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 
+use super::policy::limits;
 use super::process::Process;
 use super::specification::Specification;
 use super::time::OffsetTimestamp;
@@ -29,7 +32,7 @@ use crate::error::{Error, Fault};
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct Registration {
-    /// Unique name, 1 to 256 bytes, without control characters and without blanks around it.
+    /// Unique name, 1 to 256 bytes, in any script, without control characters, line separators and blanks around it.
     #[serde(rename = "nombre")]
     pub name: String,
     /// When to run: `cron(…)`, `rate(…)`, `at(…)`, or six bare cron fields; at most 256 characters.
@@ -169,7 +172,9 @@ impl Registration {
     /// Reads a request as the API takes it. Keys may be in any case; unknown ones are ignored; `null` is absent.
     ///
     /// # Errors
-    /// [`Invalid`](crate::ErrorKind::Invalid), with a fault for every field that is missing or of the wrong type.
+    /// [`Invalid`](crate::ErrorKind::Invalid), with a fault for every field that is missing or of the wrong type; for a key that is there
+    /// twice, as whoever looked at the request before may have gone by the other one; and for a request longer than
+    /// [`limits::REQUEST`](crate::limits::REQUEST).
     pub fn from_json(text: &str) -> Result<Self, Error> {
         Self::from_value(&parse(text)?)
     }
@@ -291,7 +296,7 @@ impl Changes {
     /// Reads changes as the API takes them (JSON Merge Patch, RFC 7396: `null` takes an optional field away).
     ///
     /// # Errors
-    /// [`Invalid`](crate::ErrorKind::Invalid), with a fault for every field of the wrong type.
+    /// [`Invalid`](crate::ErrorKind::Invalid), with a fault for every field of the wrong type; and as [`Registration::from_json`].
     pub fn from_json(text: &str) -> Result<Self, Error> {
         let value = parse(text)?;
         let mut reader = Reader::new(&value)?;
@@ -305,8 +310,72 @@ impl Changes {
 const WHOLE: &str = "solicitud";
 
 fn parse(text: &str) -> Result<Value, Error> {
-    serde_json::from_str(text)
-        .map_err(|error| Error::invalid(vec![Fault::new(WHOLE, format!("must be JSON: {error}"))]))
+    let fault = |message: String| Error::invalid(vec![Fault::new(WHOLE, message)]);
+    let (size, most) = (text.len(), limits::REQUEST);
+    if size > most {
+        return Err(fault(format!("is {size} bytes long; {most} are allowed")));
+    }
+    serde_json::from_str::<Unique>(text)
+        .and_then(|Unique| serde_json::from_str(text))
+        .map_err(|error| fault(format!("must be JSON: {error}")))
+}
+
+/// Any JSON in which no object holds a key twice. A tree would hold the last value and not tell.
+struct Unique;
+
+impl<'de> Deserialize<'de> for Unique {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(Self)
+    }
+}
+
+impl<'de> Visitor<'de> for Unique {
+    type Value = Self;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("JSON")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self, A::Error> {
+        let mut keys = BTreeSet::new();
+        while let Some(key) = map.next_key::<String>()? {
+            if keys.contains(&key) {
+                return Err(serde::de::Error::custom(format!("'{key}' is there twice")));
+            }
+            keys.insert(key);
+            map.next_value::<Self>()?;
+        }
+        Ok(self)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Self, A::Error> {
+        while items.next_element::<Self>()?.is_some() {}
+        Ok(self)
+    }
+
+    fn visit_str<E>(self, _: &str) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_unit<E>(self) -> Result<Self, E> {
+        Ok(self)
+    }
 }
 
 /// Reads the fields of a JSON object by their lower-cased names and collects what is wrong with them.
