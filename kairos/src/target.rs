@@ -33,13 +33,13 @@ pub enum TargetError {
         expected: &'static str,
     },
     /// It is no name of a task.
-    #[error("'{}' is no task name: 1 to 128 letters, digits, '-', '_' and '.' are expected", one_line(name, usize::MAX))]
+    #[error("'{name}' is no task name: 1 to 128 letters, digits, '-', '_' and '.' are expected")]
     Task {
         /// The name, cut if it is long.
         name: String,
     },
     /// It is no URL that is posted to.
-    #[error("'{}' is no endpoint: {problem}", one_line(url, usize::MAX))]
+    #[error("'{url}' is no endpoint: {problem}")]
     Endpoint {
         /// The URL, cut if it is long.
         url: String,

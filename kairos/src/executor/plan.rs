@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use super::ExecutorConfig;
 use crate::clock::{between, later};
 use crate::error::{Error, ErrorKind};
-use crate::model::{Origin, WorkItem, limits};
+use crate::model::{Origin, WorkItem};
 
 /// What to do with an execution that has been claimed.
 #[derive(Debug)]
@@ -70,10 +70,8 @@ pub(super) fn end(
     if too_late { End::Dead(error) } else { End::Retry(error, delay) }
 }
 
-/// A message may have been made by hand: one that is tried for ever outlives its queue, and is lost.
 fn max_attempts(work: &WorkItem, config: &ExecutorConfig) -> u32 {
-    let own = work.process.max_attempts.map(|attempts| attempts.min(*limits::ATTEMPTS.end()));
-    own.unwrap_or(config.max_attempts).max(1)
+    work.process.max_attempts.unwrap_or(config.max_attempts).max(1)
 }
 
 /// Who redrives a dead letter, or backfills what was missed, wants it run however old it is.
@@ -139,15 +137,6 @@ mod tests {
         assert!(matches!(start(&work, 4, false, after(999_999), &config), Start::GiveUp(_)));
         assert!(matches!(end(&work, throttled(), 1, false, after(999_999), &config), End::Retry(..)));
         assert!(matches!(end(&work, throttled(), 3, false, after(999_999), &config), End::Dead(_)));
-    }
-
-    #[test]
-    fn a_message_cannot_ask_for_more_tries_than_a_registration() {
-        let config = ExecutorConfig::default();
-        let work = work(Registration::new("a", "rate(1 day)", "kairos:task:a").with_max_attempts(u32::MAX));
-        let end = |attempt| end(&work, throttled(), attempt, false, after(0), &config);
-        assert!(matches!(end(184), End::Retry(..)));
-        assert!(matches!(end(185), End::Dead(_)));
     }
 
     #[test]

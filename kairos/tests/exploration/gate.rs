@@ -82,7 +82,7 @@ impl Clock for Gate {
 macro_rules! ask {
     ($gate:expr, $request:expr, $kind:path) => {
         match $gate.ask($request).await? {
-            $kind(value) => Ok(value),
+            $kind(value) => Ok::<_, Error>(value),
             other => panic!("{other:?} answers another request"),
         }
     };

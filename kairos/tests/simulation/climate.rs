@@ -54,6 +54,8 @@ pub(crate) struct Climate {
     pub(crate) worker_life: Option<Duration>,
     /// How often two parties are cut off from each other; `None` is never.
     pub(crate) cut_every: Option<Duration>,
+    /// The state of every backend is written out and read back. Per step of anybody.
+    pub(crate) rewritten: f64,
 }
 
 impl Climate {
@@ -72,6 +74,7 @@ impl Climate {
             crash: some(0.3),
             worker_life: often(60, 900),
             cut_every: often(120, 900),
+            rewritten: some(0.02),
         }
     }
 }

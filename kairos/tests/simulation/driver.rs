@@ -44,8 +44,8 @@ impl Driver {
         self.spawner.clone()
     }
 
-    /// Runs until `end`.
-    pub(crate) fn run_until(&mut self, end: Timestamp) {
+    /// Runs until `end`; `between` is called before each step.
+    pub(crate) fn run_until(&mut self, end: Timestamp, mut between: impl FnMut()) {
         loop {
             self.tasks.extend(self.spawner.0.borrow_mut().drain(..).map(|task| (task, Arc::new(Flag::raised()))));
             let woken: Vec<_> = (0..self.tasks.len()).filter(|index| self.tasks[*index].1.is_raised()).collect();
@@ -56,6 +56,7 @@ impl Driver {
                 }
                 continue;
             }
+            between();
             let chosen = woken[self.dice.below(woken.len())];
             self.poll(chosen);
         }

@@ -2,8 +2,9 @@
 //! on a manual clock, in an order and with faults that follow from a seed.
 //!
 //! Users register, move, switch and unregister processes; triggers fire late, twice and out of order; calls are refused, slow,
-//! lost on their way or on their way back; parties are cut off from each other; whoever works may die at any await. Then everything
-//! heals, and it is asked whether every occurrence of every enabled process ran, once, or lies with the dead letters with its reason.
+//! lost on their way or on their way back; parties are cut off from each other; whoever works may die at any await; the state of
+//! every backend is written out and read back between any two steps. Then everything heals, and it is asked whether every
+//! occurrence of every enabled process ran, once, or lies with the dead letters with its reason.
 //!
 //! One run by its number, with all that happened: `SEED=17 cargo test -p kairos --test simulation -- --nocapture`.
 //! Many more: `SEEDS=100000 cargo test --release -p kairos --test simulation -- --nocapture`, and `FIRST_SEED` where to begin.

@@ -71,7 +71,8 @@ faults!(
     delayed,
     crashes,
     workers_killed,
-    cuts
+    cuts,
+    rewritten
 );
 
 #[derive(Debug)]

@@ -14,6 +14,8 @@ use kairos::retry::Backoff;
 use kairos::scheduler::{ReconcileMode, ReconcileReport, SchedulerConfig};
 use kairos::{Policy, Registration, Scheduler, Specification};
 use kairos_memory::{MemoryHistory, MemoryQueue, MemorySchedules, MemoryStore};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 
 use crate::actors;
 use crate::climate::{Climate, Dice};
@@ -67,9 +69,9 @@ pub(crate) fn run(seed: u64, is_traced: bool) -> Ran {
     let mut driver = Driver::new(clock.clone(), dice.clone());
     let world = Rc::new(World::new(seed, clock, dice, climate, driver.spawner(), is_traced));
     actors::begin(&world);
-    driver.run_until(world.healed_at);
+    driver.run_until(world.healed_at, || world.rewrite_perhaps());
     world.network.heal();
-    driver.run_until(later(world.stopped_at, REST));
+    driver.run_until(later(world.stopped_at, REST), || {});
     driver.stop();
 
     let mut wrong = oracle::judge(&world);
@@ -108,6 +110,17 @@ impl World {
             dice,
             climate,
             spawner,
+        }
+    }
+
+    /// What a backend on servers does all the time: whoever takes the next step finds only what was written down.
+    fn rewrite_perhaps(&self) {
+        if self.network.strikes(|climate| climate.rewritten) {
+            self.network.note(|faults| faults.rewritten += 1);
+            self.store.restore(through_text(&self.store.save())).unwrap();
+            self.schedules.restore(through_text(&self.schedules.save())).unwrap();
+            self.queue.restore(through_text(&self.queue.save())).unwrap();
+            self.history.restore(through_text(&self.history.save())).unwrap();
         }
     }
 
@@ -166,6 +179,10 @@ impl World {
             Scheduler::new(self.store.clone(), self.schedules.clone(), self.queue.clone(), self.shared_clock());
         scheduler.reconcile(ReconcileMode::Repair).now_or_never().expect("nobody is waited for").unwrap()
     }
+}
+
+fn through_text<T: Serialize + DeserializeOwned>(saved: &T) -> T {
+    serde_json::from_str(&serde_json::to_string(saved).unwrap()).unwrap()
 }
 
 fn policy() -> Policy {
