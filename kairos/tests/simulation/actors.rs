@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::{Either, select};
+use jiff::Timestamp;
 use kairos::backend::Receiver as _;
 use kairos::clock::{Clock as _, ClockExt as _, earlier};
 use kairos::dispatcher::DispatchRequest;
@@ -42,11 +43,20 @@ impl World {
     }
 }
 
+/// The next one.
+fn whole_minute(now: Timestamp) -> Timestamp {
+    Timestamp::from_second((now.as_second() / 60 + 1) * 60).unwrap()
+}
+
 /// Registers, moves, switches, runs and unregisters processes that nobody else touches, on schedules that others use too.
 async fn use_scheduler(world: Rc<World>, user: usize) {
     let names = names(user);
     while !world.is_healed() {
-        world.pause(0, 150).await;
+        world.pause(0, 120).await;
+        if world.dice.happens(0.5) {
+            // All of them at once.
+            world.clock.sleep_until(whole_minute(world.clock.now())).await;
+        }
         let name = world.dice.one_of(&names);
         let call = Call::drawn(&world, name);
         let answer = mortal(world.network.death(), call.make(&world, user, name)).await;

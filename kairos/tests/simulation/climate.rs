@@ -38,13 +38,15 @@ impl Dice {
 pub(crate) struct Climate {
     /// A call is refused: throttled, or the service is down.
     pub(crate) refused: f64,
+    /// A message of a batch is refused, while others of it are taken. Per message.
+    pub(crate) entry_refused: f64,
     /// A call reaches nobody, and its caller waits for an answer in vain.
     pub(crate) request_lost: f64,
     /// A call takes effect, and its answer is lost.
     pub(crate) answer_lost: f64,
     /// A call or its answer is under way for a while.
     pub(crate) slow: f64,
-    /// A batch is sent twice; a message is received twice; a trigger is delivered twice.
+    /// A message is sent twice, or received twice; a trigger is delivered twice.
     pub(crate) doubled: f64,
     /// A trigger is delivered late, behind others. Per delivery.
     pub(crate) delayed: f64,
@@ -66,6 +68,7 @@ impl Climate {
         };
         Self {
             refused: some(0.08),
+            entry_refused: some(0.4),
             request_lost: some(0.04),
             answer_lost: some(0.06),
             slow: some(0.5),

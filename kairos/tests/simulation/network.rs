@@ -63,6 +63,7 @@ macro_rules! faults {
 
 faults!(
     refused,
+    entries_refused,
     requests_lost,
     answers_lost,
     sent_twice,
@@ -281,12 +282,21 @@ impl<B: ScheduleBackend> ScheduleBackend for Reached<B> {
 impl<B: Queue> Queue for Reached<B> {
     async fn send(&self, batch: &[Message]) -> Result<Vec<Result<()>>> {
         let send = async {
-            let answers = self.inner.send(batch).await?;
-            self.journal.sent(batch, &answers);
-            if self.network.strikes(|climate| climate.doubled) {
-                self.network.note(|faults| faults.sent_twice += 1);
-                self.inner.send(batch).await?;
+            let mut answers = Vec::new();
+            for message in batch {
+                if self.network.strikes(|climate| climate.entry_refused) {
+                    self.network.note(|faults| faults.entries_refused += 1);
+                    answers.push(Err(Error::new(ErrorKind::Throttled, "not this one")));
+                    continue;
+                }
+                let message = std::slice::from_ref(message);
+                if self.network.strikes(|climate| climate.doubled) {
+                    self.network.note(|faults| faults.sent_twice += 1);
+                    self.inner.send(message).await?;
+                }
+                answers.extend(self.inner.send(message).await?);
             }
+            self.journal.sent(batch, &answers);
             Ok(answers)
         };
         self.network.carry(self.caller, Service::Queue, send).await
