@@ -13,6 +13,7 @@ use kairos::{Body, ErrorKind, Hold, Process, Result, Schedule, Specification};
 use kairos_memory::{MemoryHistory, MemorySchedules, MemoryStore};
 
 use crate::driving::at_once;
+use crate::input::{extended, message, shortened};
 use crate::refusal::check_error;
 
 /// How many rows each listing has.
@@ -24,7 +25,8 @@ struct World {
     history: MemoryHistory,
 }
 
-/// A cursor is malformed, or a listing goes on from it to its end: in order, giving nothing twice.
+/// A cursor is malformed, or a listing goes on from it to its end: in order, giving nothing twice. Only what bears the seal of the listing
+/// and the position is taken.
 pub fn cursors(text: &str) {
     static WORLD: LazyLock<World> = LazyLock::new(World::new);
     let (limit, cursor) = text.split_once('\n').unwrap_or(("1", text));
@@ -59,14 +61,18 @@ fn check<T, K: PartialEq + Debug>(
     let all =
         to_the_end(PageRequest::first(PageRequest::MAX_LIMIT), &key, &list).expect("a listing from its beginning");
     let first = list(&PageRequest::first(1)).expect("a listing from its beginning");
-    let name = first.next.as_ref().map_or("", |next| next.as_str().split_once('.').map_or("", |(name, _)| name));
-    let cursor = match cursor.strip_prefix('=') {
-        Some(position) => format!("{name}.{position}"),
-        None => cursor.to_owned(),
+    let given = first.next.expect("each listing has more than one row");
+    let given = given.as_str();
+    check_damaged(given, limit, &list);
+    let cursor = match cursor.split_at_checked(1) {
+        Some(("=", position)) => sealed(given, position),
+        Some(("~", position)) => format!("{}.{position}", seal(given).0),
+        _ => cursor.to_owned(),
     };
     match to_the_end(PageRequest::first(limit).with_cursor(Cursor::new(cursor.as_str())), &key, &list) {
         Ok(rest) => {
-            assert!(cursor.starts_with(name), "{cursor:?} was taken by a listing named {name:?}");
+            assert_eq!(cursor, sealed(given, seal(&cursor).1), "it was taken without its seal");
+            check_damaged(&cursor, limit, &list);
             // What is left is the end of all there is, wherever that begins.
             assert!(all.ends_with(&rest), "{cursor:?}: {rest:?} of {all:?}");
         }
@@ -75,6 +81,36 @@ fn check<T, K: PartialEq + Debug>(
             check_error(&error, |_| None);
         }
     }
+}
+
+/// A cursor in which one character is another leads nowhere.
+fn check_damaged<T>(sound: &str, place: usize, list: impl Fn(&PageRequest) -> Result<Page<T>>) {
+    let place = place % sound.chars().count();
+    let damaged: String = sound
+        .chars()
+        .enumerate()
+        .map(|(index, c)| match c {
+            'x' if index == place => 'y',
+            _ if index == place => 'x',
+            _ => c,
+        })
+        .collect();
+    let Err(error) = list(&PageRequest::first(1).with_cursor(Cursor::new(damaged.as_str()))) else {
+        panic!("{damaged:?} was taken for {sound:?}")
+    };
+    assert_eq!(error.kind(), ErrorKind::Malformed, "{error}");
+}
+
+/// The seal of a cursor, and its position.
+fn seal(cursor: &str) -> (&str, &str) {
+    cursor.split_once('.').unwrap_or_else(|| panic!("{cursor:?} has no seal"))
+}
+
+/// The cursor of another position in the listing that gave this one out: a seal keeps off accidents, not somebody who knows how it is made.
+fn sealed(given: &str, position: &str) -> String {
+    let (seal, of) = seal(given);
+    let seal = u64::from_str_radix(seal, 16).unwrap_or_else(|error| panic!("{given:?}: {error}"));
+    format!("{:016x}.{position}", extended(shortened(seal, of), position))
 }
 
 /// What is listed from a page on. Only the first page may fail.
@@ -110,7 +146,7 @@ impl World {
             at_once(world.store.commit(&transaction)).expect("no row is there yet");
             at_once(world.schedules.create(&Trigger::new(specification.schedule_id(), specification)))
                 .expect("no trigger is there yet");
-            let work = kairos::WorkItem::of_occurrence(process(row), instant(row), kairos::Origin::Schedule);
+            let work = kairos::WorkItem::of_occurrence(process(row / 3), instant(row), kairos::Origin::Schedule);
             let hold = Hold { owner: "a".into(), until: instant(row + 1) };
             at_once(world.history.claim(&Claim::new(work, hold, instant(row)))).expect("no claim is there yet");
         }
@@ -130,11 +166,11 @@ fn instant(row: usize) -> Timestamp {
 
 fn process(row: usize) -> Arc<Process> {
     let text = format!(
-        r#"{{"IdProceso":"proceso-{row}","IdCalendarizacion":"{}","Nombre":"p{row}","ArnProceso":"kairos:task:a",
+        r#"{{"IdProceso":"=","IdCalendarizacion":"{}","Nombre":"p{row}","ArnProceso":"kairos:task:a",
             "Habilitado":{},"FechaCreacion":"2026-01-01T00:00:00Z"}}"#,
         specification(row / 3).schedule_id(),
         row != 1,
     );
-    let work = Body::from_json(text).work("", Timestamp::UNIX_EPOCH);
+    let work = Body::from_json(&*message(&text)).work("", Timestamp::UNIX_EPOCH);
     work.expect("a process").process
 }

@@ -1,6 +1,6 @@
 //! Ids, and what they are made of.
 
-use kairos::{ProcessId, ScheduleId, Specification};
+use kairos::{ProcessId, ScheduleId, Specification, limits};
 
 use crate::stored::check_round_trip;
 
@@ -40,14 +40,19 @@ fn variants(one: &Specification) -> impl Iterator<Item = Specification> {
 
 fn check_id(specification: &Specification) {
     let id = specification.schedule_id();
-    let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-    assert!(id.as_str().len() <= 64 && id.as_str().chars().all(fits) && id.is_own(), "{id}");
+    assert!(id.as_str().len() <= 64 && may_be_id(id.as_str()) && id.is_own(), "{id}");
     let bare = Specification::new(specification.expression.as_str());
     // Base64 makes four characters of three bytes.
     let fits = "calendarizacion-".len() + bare.expression.len().div_ceil(3) * 4 <= 64;
     let told = id.expression();
     assert_eq!(told.is_some(), fits && bare == *specification, "{specification:?}: {id}");
     assert!(told.is_none_or(|expression| expression == bare.expression));
+}
+
+/// Whether a text could be the id of anything.
+pub(crate) fn may_be_id(text: &str) -> bool {
+    let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    (1..=limits::ID).contains(&text.len()) && text.chars().all(fits)
 }
 
 fn check_texts(text: &str) {

@@ -5,7 +5,8 @@ use std::borrow::Cow;
 use jiff::Timestamp;
 use kairos::{ExecutionId, Placeholders, ProcessId};
 
-/// Parameters are filled as a plain search from left to right fills them, and left alone where they hold no opening.
+/// Parameters are filled as a plain search from left to right fills them, and left alone where they hold no opening; what comes out is
+/// limited to the byte.
 pub fn placeholders(text: &str) {
     let process_id = ProcessId::of("ventas");
     let schedule_id = "calendarizacion-<kairos.attempt>".into();
@@ -26,6 +27,12 @@ pub fn placeholders(text: &str) {
     };
     let filled = placeholders.fill(text);
     assert_eq!(filled, searched(text, &values));
+    // Within a limit it is the same, and one byte less is too little.
+    let length = filled.len();
+    assert_eq!(placeholders.fill_within(text, length).as_deref(), Ok(&*filled));
+    if let Some(less) = length.checked_sub(1) {
+        assert_eq!(placeholders.fill_within(text, less), Err(length));
+    }
     let longest = values.iter().map(|(_, value)| value.len()).max().unwrap_or_default();
     assert!(filled.len() <= text.len() + text.len() / "<kairos.attempt>".len() * longest);
     assert!(text.contains("<kairos.") || matches!(filled, Cow::Borrowed(same) if same == text));

@@ -36,8 +36,8 @@ const FIELDS: [&str; 11] = [
 /// is refused by field.
 pub fn requests(text: &str) {
     let (text, text_of_changes) = text.split_once('\n').unwrap_or((text, "{}"));
-    let changes = read(Changes::from_json(text_of_changes));
-    let Some(registration) = read(Registration::from_json(text)) else { return };
+    let changes = read(text_of_changes, Changes::from_json);
+    let Some(registration) = read(text, Registration::from_json) else { return };
     check_reading(&registration);
     check_values(&registration, text);
     let policies = [
@@ -57,14 +57,47 @@ pub fn requests(text: &str) {
     }
 }
 
-fn read<T>(result: Result<T, Error>) -> Option<T> {
-    match result {
-        Ok(read) => Some(read),
+fn read<T>(text: &str, from_json: impl Fn(&str) -> Result<T, Error>) -> Option<T> {
+    match from_json(text) {
+        Ok(read) => {
+            let tree: Value = serde_json::from_str(text).expect("it was read before");
+            assert_eq!(keys_written(text), keys_kept(&tree), "a key is there twice in {text}");
+            Some(read)
+        }
         Err(error) => {
             assert!(error.kind() == ErrorKind::Invalid && !error.faults().is_empty());
+            if error.to_string().contains("' is there twice at line ")
+                && let Ok(tree) = serde_json::from_str::<Value>(text)
+            {
+                assert!(keys_written(text) > keys_kept(&tree), "no key is there twice in {text}");
+            }
             check_error(&error, |_| None);
             None
         }
+    }
+}
+
+/// How many keys JSON has: each is followed by a colon, and no other colon stands outside of texts.
+fn keys_written(json: &str) -> usize {
+    let (mut is_text, mut is_escaped, mut keys) = (false, false, 0);
+    for byte in json.bytes() {
+        match byte {
+            _ if is_escaped => is_escaped = false,
+            b'\\' => is_escaped = true,
+            b'"' => is_text = !is_text,
+            b':' if !is_text => keys += 1,
+            _ => {}
+        }
+    }
+    keys
+}
+
+/// How many are left where the last of two with the same key counts.
+fn keys_kept(tree: &Value) -> usize {
+    match tree {
+        Value::Object(object) => object.values().map(|value| 1 + keys_kept(value)).sum(),
+        Value::Array(items) => items.iter().map(keys_kept).sum(),
+        _ => 0,
     }
 }
 

@@ -9,6 +9,7 @@ use kairos::{Dispatcher, ErrorKind, TriggerInput};
 use kairos_memory::{MemoryQueue, MemoryStore};
 
 use crate::driving::at_once;
+use crate::ids::may_be_id;
 use crate::refusal::check_error;
 use crate::stored::check_round_trip;
 
@@ -22,6 +23,7 @@ pub fn triggers(text: &str) {
         }
     };
     check_round_trip(&input);
+    assert!(may_be_id(input.schedule_id.as_str()), "{input:?}");
 
     let clock = Arc::new(ManualClock::at(Timestamp::UNIX_EPOCH));
     let queue = Arc::new(MemoryQueue::new(clock.clone()));
