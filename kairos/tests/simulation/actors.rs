@@ -50,7 +50,7 @@ fn whole_minute(now: Timestamp) -> Timestamp {
 
 /// Registers, moves, switches, runs and unregisters processes that nobody else touches, on schedules that others use too.
 async fn use_scheduler(world: Rc<World>, user: usize) {
-    let names = names(user);
+    let names = names(&world, user);
     while !world.is_healed() {
         world.pause(0, 120).await;
         if world.dice.happens(0.5) {
@@ -170,9 +170,10 @@ impl Call {
 async fn clean_up(world: Rc<World>) {
     while !world.is_healed() {
         world.pause(60, 900).await;
-        let scheduler = world.scheduler(Caller::Janitor);
-        if let Some(Ok(report)) = mortal(world.network.death(), scheduler.reconcile(ReconcileMode::Repair)).await {
-            world.journal.note(|| format!("reconciled: {report:?}"));
+        if world.climate.is_reconciled {
+            let scheduler = world.scheduler(Caller::Janitor);
+            let reconciled = mortal(world.network.death(), scheduler.reconcile(ReconcileMode::Repair)).await;
+            world.journal.note(|| format!("reconciled: {reconciled:?}"));
         }
         if world.dice.happens(0.3) {
             let oldest = world.queue.dead_letters().into_iter().take(5);

@@ -36,6 +36,10 @@ impl Dice {
 /// Probabilities per call, unless said otherwise. Those that are 0 are kinds of fault that this run does not have.
 #[derive(Clone, Debug)]
 pub(crate) struct Climate {
+    /// How many processes each user has: where there are few, schedules come and go with them.
+    pub(crate) processes: usize,
+    /// Whether anybody reconciles before the end.
+    pub(crate) is_reconciled: bool,
     /// A call is refused: throttled, or the service is down.
     pub(crate) refused: f64,
     /// A message of a batch is refused, while others of it are taken. Per message.
@@ -67,6 +71,8 @@ impl Climate {
             dice.happens(0.5).then(|| dice.between(Duration::from_secs(least), Duration::from_secs(most)))
         };
         Self {
+            processes: *dice.one_of(&[1, 2, 6]),
+            is_reconciled: dice.happens(0.5),
             refused: some(0.08),
             entry_refused: some(0.4),
             request_lost: some(0.04),

@@ -76,6 +76,14 @@ faults!(
     rewritten
 );
 
+impl Faults {
+    /// Whether any call of anybody failed, was answered in vain or died.
+    pub(crate) fn has_disturbed_calls(&self) -> bool {
+        let Self { refused, requests_lost, answers_lost, crashes, .. } = self;
+        refused + requests_lost + answers_lost + crashes > 0
+    }
+}
+
 #[derive(Debug)]
 pub(crate) struct Network {
     clock: ManualClock,

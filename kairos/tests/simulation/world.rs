@@ -214,6 +214,7 @@ pub(crate) fn registration(name: &str, specification: &Specification) -> Registr
 }
 
 /// The names that a user has to itself.
-pub(crate) fn names(user: usize) -> Vec<String> {
-    BEHAVIOURS.iter().enumerate().map(|(index, behaviour)| format!("{behaviour}-{user}-{index}")).collect()
+pub(crate) fn names(world: &World, user: usize) -> Vec<String> {
+    let name = |index| format!("{}-{user}-{index}", BEHAVIOURS[(user + index) % BEHAVIOURS.len()]);
+    (0..world.climate.processes).map(name).collect()
 }
