@@ -116,16 +116,3 @@ pub(crate) async fn mortal<F: Future>(polls: Option<usize>, future: F) -> Option
     })
     .await
 }
-
-/// Lets others have their turn.
-pub(crate) async fn give_way() {
-    let mut given = false;
-    std::future::poll_fn(|context| {
-        if std::mem::replace(&mut given, true) {
-            return Poll::Ready(());
-        }
-        context.waker().wake_by_ref();
-        Poll::Pending
-    })
-    .await;
-}

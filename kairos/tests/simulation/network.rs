@@ -14,7 +14,6 @@ use kairos::{
 };
 
 use crate::climate::{Climate, Dice};
-use crate::driver::give_way;
 use crate::journal::{Event, Journal};
 
 /// Who calls. Workers are numbered through: one that is started again is another one.
@@ -179,7 +178,7 @@ impl Network {
             };
             self.clock.sleep(time).await;
         } else {
-            give_way().await;
+            tokio::task::yield_now().await;
         }
     }
 
