@@ -160,17 +160,19 @@ impl Scheduler {
         source: Option<Schedule>,
         specification: &Specification,
     ) -> Result<bool> {
+        // Whoever waits for the one schedule leaves the other alone: nobody waits for who waits, and its trigger is created once.
+        if let Plan::Wait { until } = plan(source.as_ref(), Intent::Leave, specification, &self.asker(call, None)) {
+            self.pause(call, Some(until)).await?;
+            return Ok(false);
+        }
         let Some(target) = self.prepare(call, wanted, specification).await? else {
             return Ok(false);
         };
         let counted =
             self.count_if_needed(&stored.schedule_id, source.as_ref(), Intent::Leave, Some(&stored.id)).await?;
-        let (left, then) = match plan(source.as_ref(), Intent::Leave, specification, &self.asker(call, counted.count)) {
-            Plan::Wait { until } => {
-                self.pause(call, Some(until)).await?;
-                return Ok(false);
-            }
-            Plan::Write { after, then } => (after, then),
+        let asker = self.asker(call, counted.count);
+        let Plan::Write { after: left, then } = plan(source.as_ref(), Intent::Leave, specification, &asker) else {
+            return Ok(false);
         };
         if then != Then::Nothing {
             call.held.insert(stored.schedule_id.clone());

@@ -4,7 +4,7 @@ use crate::support::*;
 use async_trait::async_trait;
 use jiff::Timestamp;
 use kairos::backend::*;
-use kairos::clock::{Clock as _, ClockExt as _, ManualClock};
+use kairos::clock::{Clock as _, ClockExt as _, ManualClock, later};
 use kairos::page::{Page, PageRequest};
 use kairos::scheduler::*;
 use kairos::*;
@@ -460,4 +460,23 @@ async fn enabling_and_updating_see_to_the_trigger_that_a_dead_registration_left_
         assert_eq!(world.assert_sound().await, (1, 1));
         assert_eq!(world.schedules.len(), 1, "Ok means that it is dispatched");
     }
+}
+
+#[tokio::test]
+async fn a_move_that_waits_for_one_schedule_leaves_the_other_alone() {
+    let world = World::new();
+    let process = world.scheduler().register(&registration("uno", DAILY)).await.unwrap().process;
+    // Somebody has died over it a moment ago.
+    let before = world.store.schedule(&process.schedule_id).await.unwrap();
+    let mut after = before.clone().unwrap();
+    let until = later(world.clock.now(), Duration::from_secs(60));
+    after.state = ScheduleState::Creating(Hold { owner: "dead".into(), until });
+    world.store.commit(&Transaction::new().with_schedule(before, Some(after))).await.unwrap();
+
+    let faults = Faults::none();
+    let scheduler = world.faulty_scheduler(&faults);
+    let nightly = registration("uno", "cron(0 3 * * ? *)");
+    drive(&world.clock, scheduler.update(&process.id, &nightly)).await.unwrap();
+    assert_eq!(faults.calls.lock().unwrap().iter().filter(|call| **call == "create").count(), 1);
+    assert_eq!(world.assert_sound().await, (1, 1));
 }
