@@ -1,0 +1,87 @@
+//! What went wrong at a service, as Kairos tells it: one table for all of them.
+
+use std::error::Error as StdError;
+
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+use aws_smithy_runtime_api::client::result::SdkError;
+use aws_smithy_types::error::metadata::ProvideErrorMetadata;
+use kairos::{Error, ErrorKind};
+
+/// An error of a service. `variant` tells the kind from the service's own typed error where that says more than its code.
+pub(crate) fn failed<E>(error: SdkError<E, HttpResponse>, variant: impl FnOnce(&E) -> Option<ErrorKind>) -> Error
+where
+    E: ProvideErrorMetadata + StdError + Send + Sync + 'static,
+{
+    let (kind, message) = match &error {
+        SdkError::ServiceError(context) => {
+            let service = context.err();
+            let status = context.raw().status().as_u16();
+            let kind = variant(service).unwrap_or_else(|| kind_of(service.code(), status));
+            let code = service.code().unwrap_or("an error without a code");
+            (kind, format!("the service answered {code} (HTTP {status})"))
+        }
+        SdkError::TimeoutError(_) => (ErrorKind::Timeout, "the service did not answer in time".into()),
+        SdkError::DispatchFailure(failure) if failure.is_timeout() => {
+            (ErrorKind::Timeout, "the service did not answer in time".into())
+        }
+        SdkError::DispatchFailure(_) => (ErrorKind::Unavailable, "the service could not be reached".into()),
+        SdkError::ResponseError(_) => (ErrorKind::Unavailable, "the service's answer could not be read".into()),
+        SdkError::ConstructionFailure(_) => (ErrorKind::Invalid, "the request could not be made".into()),
+        _ => (ErrorKind::Unavailable, "the service failed in an unknown way".into()),
+    };
+    Error::new(kind, message).with_source(error)
+}
+
+/// The kind of an error by its code, or by its HTTP status if the code is unknown or missing, as behind a proxy.
+fn kind_of(code: Option<&str>, status: u16) -> ErrorKind {
+    match code.unwrap_or_default() {
+        "ThrottlingException" | "Throttling" | "ThrottledException" | "RequestThrottled" | "RequestThrottledException"
+        | "TooManyRequestsException" | "ProvisionedThroughputExceededException" | "RequestLimitExceeded"
+        | "LimitExceededException" | "SlowDown" | "KMSThrottlingException" => ErrorKind::Throttled,
+        "AccessDenied" | "AccessDeniedException" | "UnauthorizedOperation" | "AuthFailure" | "NotAuthorized"
+        | "InvalidClientTokenId" | "UnrecognizedClientException" | "SignatureDoesNotMatch" | "ExpiredToken"
+        | "ExpiredTokenException" | "KMSAccessDeniedException" => ErrorKind::Denied,
+        "ResourceNotFoundException" | "NotFound" | "NotFoundException" => ErrorKind::NotFound,
+        "ValidationException" | "ValidationError" | "InvalidParameterValue" | "InvalidParameterValueException"
+        | "InvalidParameter" => ErrorKind::Invalid,
+        "ConflictException" => ErrorKind::Conflict,
+        "RequestTimeout" | "RequestTimeoutException" => ErrorKind::Timeout,
+        "InternalServerError" | "InternalFailure" | "InternalError" | "ServiceUnavailable" | "ServiceException" => {
+            ErrorKind::Unavailable
+        }
+        _ => match status {
+            401 | 403 => ErrorKind::Denied,
+            404 => ErrorKind::NotFound,
+            408 => ErrorKind::Timeout,
+            429 => ErrorKind::Throttled,
+            400..=499 => ErrorKind::Invalid,
+            _ => ErrorKind::Unavailable,
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_code_has_its_kind_and_an_unknown_one_that_of_its_status() {
+        for (code, status, kind) in [
+            (Some("ThrottlingException"), 400, ErrorKind::Throttled),
+            (Some("AccessDenied"), 403, ErrorKind::Denied),
+            (Some("AccessDeniedException"), 400, ErrorKind::Denied),
+            (Some("ResourceNotFoundException"), 400, ErrorKind::NotFound),
+            (Some("ValidationException"), 400, ErrorKind::Invalid),
+            (Some("ConflictException"), 409, ErrorKind::Conflict),
+            (Some("InternalServerError"), 500, ErrorKind::Unavailable),
+            (Some("SomethingNew"), 400, ErrorKind::Invalid),
+            (Some("SomethingNew"), 503, ErrorKind::Unavailable),
+            (None, 403, ErrorKind::Denied),
+            (None, 408, ErrorKind::Timeout),
+            (None, 429, ErrorKind::Throttled),
+            (None, 502, ErrorKind::Unavailable),
+        ] {
+            assert_eq!(kind_of(code, status), kind, "{code:?} {status}");
+        }
+    }
+}

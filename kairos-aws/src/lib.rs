@@ -1,0 +1,6 @@
+//! The backends of [Kairos](kairos) on AWS.
+//!
+//! Each service is a feature, none of which is on by default.
+
+#[allow(dead_code, reason = "no service is on")]
+mod error;
