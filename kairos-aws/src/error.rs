@@ -35,14 +35,33 @@ where
 /// The kind of an error by its code, or by its HTTP status if the code is unknown or missing, as behind a proxy.
 fn kind_of(code: Option<&str>, status: u16) -> ErrorKind {
     match code.unwrap_or_default() {
-        "ThrottlingException" | "Throttling" | "ThrottledException" | "RequestThrottled" | "RequestThrottledException"
-        | "TooManyRequestsException" | "ProvisionedThroughputExceededException" | "RequestLimitExceeded"
-        | "LimitExceededException" | "SlowDown" | "KMSThrottlingException" => ErrorKind::Throttled,
-        "AccessDenied" | "AccessDeniedException" | "UnauthorizedOperation" | "AuthFailure" | "NotAuthorized"
-        | "InvalidClientTokenId" | "UnrecognizedClientException" | "SignatureDoesNotMatch" | "ExpiredToken"
-        | "ExpiredTokenException" | "KMSAccessDeniedException" => ErrorKind::Denied,
+        "ThrottlingException"
+        | "Throttling"
+        | "ThrottledException"
+        | "RequestThrottled"
+        | "RequestThrottledException"
+        | "TooManyRequestsException"
+        | "ProvisionedThroughputExceededException"
+        | "RequestLimitExceeded"
+        | "LimitExceededException"
+        | "SlowDown"
+        | "KMSThrottlingException" => ErrorKind::Throttled,
+        "AccessDenied"
+        | "AccessDeniedException"
+        | "UnauthorizedOperation"
+        | "AuthFailure"
+        | "NotAuthorized"
+        | "InvalidClientTokenId"
+        | "UnrecognizedClientException"
+        | "SignatureDoesNotMatch"
+        | "ExpiredToken"
+        | "ExpiredTokenException"
+        | "KMSAccessDeniedException" => ErrorKind::Denied,
         "ResourceNotFoundException" | "NotFound" | "NotFoundException" => ErrorKind::NotFound,
-        "ValidationException" | "ValidationError" | "InvalidParameterValue" | "InvalidParameterValueException"
+        "ValidationException"
+        | "ValidationError"
+        | "InvalidParameterValue"
+        | "InvalidParameterValueException"
         | "InvalidParameter" => ErrorKind::Invalid,
         "ConflictException" => ErrorKind::Conflict,
         "RequestTimeout" | "RequestTimeoutException" => ErrorKind::Timeout,

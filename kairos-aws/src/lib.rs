@@ -2,5 +2,8 @@
 //!
 //! Each service is a feature, none of which is on by default.
 
+mod config;
 #[allow(dead_code, reason = "no service is on")]
 mod error;
+
+pub use config::Config;
