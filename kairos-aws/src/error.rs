@@ -1,5 +1,8 @@
 //! What went wrong at a service, as Kairos tells it: one table for all of them.
 
+#[cfg(feature = "sqs")]
+pub(crate) mod sqs;
+
 use std::error::Error as StdError;
 
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;

@@ -7,3 +7,10 @@ mod config;
 mod error;
 
 pub use config::Config;
+#[cfg(feature = "sqs")]
+mod queue;
+#[cfg(feature = "sqs")]
+mod timeouts;
+
+#[cfg(feature = "sqs")]
+pub use queue::SqsQueue;
