@@ -9,8 +9,12 @@ mod error;
 pub use config::Config;
 #[cfg(feature = "sqs")]
 mod queue;
-#[cfg(feature = "sqs")]
+#[cfg(feature = "scheduler")]
+mod schedules;
+#[cfg(any(feature = "scheduler", feature = "sqs"))]
 mod timeouts;
 
 #[cfg(feature = "sqs")]
 pub use queue::SqsQueue;
+#[cfg(feature = "scheduler")]
+pub use schedules::EventBridgeSchedules;
