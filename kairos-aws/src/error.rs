@@ -4,6 +4,8 @@
 pub(crate) mod scheduler;
 #[cfg(feature = "sqs")]
 pub(crate) mod sqs;
+#[cfg(any(feature = "lambda", feature = "sfn", feature = "sns", all(feature = "sqs", feature = "sts")))]
+mod targets;
 
 use std::error::Error as StdError;
 
@@ -11,6 +13,8 @@ use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use kairos::{Error, ErrorKind};
+#[cfg(any(feature = "lambda", feature = "sfn", feature = "sns", all(feature = "sqs", feature = "sts")))]
+pub(crate) use targets::*;
 
 /// An error of a service. `variant` tells the kind from the service's own typed error where that says more than its code.
 pub(crate) fn failed<E>(error: SdkError<E, HttpResponse>, variant: impl FnOnce(&E) -> Option<ErrorKind>) -> Error

@@ -18,3 +18,8 @@ mod timeouts;
 pub use queue::SqsQueue;
 #[cfg(feature = "scheduler")]
 pub use schedules::EventBridgeSchedules;
+#[cfg(any(feature = "lambda", feature = "sfn", feature = "sns", all(feature = "sqs", feature = "sts")))]
+mod invoker;
+
+#[cfg(any(feature = "lambda", feature = "sfn", feature = "sns", all(feature = "sqs", feature = "sts")))]
+pub use invoker::{AwsInvoker, SessionConfig};

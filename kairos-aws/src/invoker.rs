@@ -1,0 +1,222 @@
+//! Targets on AWS, called as the roles of their processes.
+
+mod config;
+mod failure;
+#[cfg(feature = "lambda")]
+mod lambda;
+mod message;
+mod names;
+mod preflight;
+mod sessions;
+#[cfg(feature = "sns")]
+mod sns;
+#[cfg(feature = "sqs")]
+mod sqs;
+#[cfg(feature = "sfn")]
+mod step_functions;
+mod sync;
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use aws_config::SdkConfig;
+use aws_config::timeout::TimeoutConfig;
+use kairos::backend::{Invocation, Invoker, InvokerCapabilities};
+use kairos::clock::Clock;
+use kairos::{Arn, Process, Result, TargetKind};
+
+pub use config::SessionConfig;
+use failure::Failure;
+use sessions::{Identity, Key, Session, Sessions};
+
+use crate::error;
+
+/// Makes a call as a session, in the region of its target. The connections are those of the one client of the service.
+macro_rules! as_session {
+    ($service:ident, $session:expr, $target:expr) => {{
+        let region = $service::config::Region::new($target.region().to_owned());
+        let mut config = $service::Config::builder().region(region);
+        config.set_credentials_provider($session.credentials.clone());
+        config
+    }};
+}
+use as_session;
+
+/// An [`Invoker`] of targets on AWS, in any partition and region, called as the role of their process.
+///
+/// It calls the kinds of target whose features are on:
+///
+/// | kind | call | under the execution id | largest payload |
+/// | --- | --- | --- | --- |
+/// | Lambda function, `lambda` | `Invoke`, asynchronous | | 1 MiB |
+/// | state machine, `sfn` | `StartExecution` | the name: an execution that has been started is a success | 256 KiB |
+/// | SNS topic, `sns` | `Publish` | the deduplication id of a FIFO topic | 256 KiB with attributes |
+/// | SQS queue, `sqs` with `sts` | `SendMessage` | the deduplication id of a FIFO queue | 1 MiB with attributes |
+///
+/// Messages carry `kairos.execution-id`, `kairos.process-id`, `kairos.schedule-id`, `kairos.scheduled-time` and `kairos.attempt` as
+/// attributes; the process is the group of messages at a FIFO target.
+///
+/// # Roles
+/// The executor's own credentials must be allowed to assume them (`sts:AssumeRole`), and each must be allowed its call:
+/// `lambda:InvokeFunction`, `states:StartExecution`, `sns:Publish`, or `sqs:SendMessage` and `sqs:GetQueueUrl`.
+///
+/// A role is assumed once for all who call as it at that time, kept until shortly before its session ends, and assumed again if its
+/// session is refused when it is used: revoked, or over by the service's clock. A call that was refused for such a reason is
+/// made a second time. A role that cannot be assumed is asked for again at the next call.
+///
+/// # Errors
+/// Kinds are those of [`Invoker`]. The executor's own credentials being refused is
+/// [`Unavailable`](kairos::ErrorKind::Unavailable): it is not the process that is wrong, and its executions come back.
+///
+/// ```no_run
+/// use std::sync::Arc;
+/// use kairos::clock::SystemClock;
+/// use kairos_aws::{AwsInvoker, SessionConfig};
+///
+/// # async fn run() -> kairos::Result<()> {
+/// let config = aws_config::load_defaults(aws_config::BehaviorVersion::latest()).await;
+/// let sessions = SessionConfig::default().with_external_id("kairos-prod");
+/// let invoker = AwsInvoker::new(&config, Arc::new(SystemClock)).with_sessions(sessions)?;
+/// # Ok(()) }
+/// ```
+pub struct AwsInvoker {
+    clock: Arc<dyn Clock>,
+    sts: aws_sdk_sts::Client,
+    sessions: Sessions,
+    per_process: bool,
+    #[cfg(feature = "lambda")]
+    lambda: aws_sdk_lambda::Client,
+    #[cfg(feature = "sfn")]
+    step_functions: aws_sdk_sfn::Client,
+    #[cfg(feature = "sns")]
+    sns: aws_sdk_sns::Client,
+    #[cfg(feature = "sqs")]
+    queues: sqs::Queues,
+}
+
+/// The kinds of target that are called.
+const KINDS: &[TargetKind] = &[
+    #[cfg(feature = "lambda")]
+    TargetKind::Lambda,
+    #[cfg(feature = "sfn")]
+    TargetKind::StepFunctions,
+    #[cfg(feature = "sns")]
+    TargetKind::Sns,
+    #[cfg(feature = "sqs")]
+    TargetKind::Sqs,
+];
+
+/// How long one try of a call may take, and all its tries together, where the configuration does not say.
+const TIMEOUTS: (Duration, Duration) = (Duration::from_secs(20), Duration::from_secs(60));
+
+impl AwsInvoker {
+    /// Calls targets with clients of this configuration: its credentials assume the roles, in its region; its endpoints, timeouts and
+    /// retries hold for all services. Where it has no timeouts, a try takes 20 s at most and a call 60 s.
+    #[must_use]
+    pub fn new(config: &SdkConfig, clock: Arc<dyn Clock>) -> Self {
+        let config = &with_timeouts(config);
+        let sts = aws_sdk_sts::Client::new(config);
+        Self {
+            sessions: Sessions::new(sts.clone(), clock.clone(), SessionConfig::default()),
+            per_process: false,
+            clock,
+            sts,
+            #[cfg(feature = "lambda")]
+            lambda: aws_sdk_lambda::Client::new(config),
+            #[cfg(feature = "sfn")]
+            step_functions: aws_sdk_sfn::Client::new(config),
+            #[cfg(feature = "sns")]
+            sns: aws_sdk_sns::Client::new(config),
+            #[cfg(feature = "sqs")]
+            queues: sqs::Queues::new(aws_sdk_sqs::Client::new(config)),
+        }
+    }
+
+    /// The same, assuming roles in another way.
+    ///
+    /// # Errors
+    /// [`Invalid`](kairos::ErrorKind::Invalid), with every field that the service would refuse.
+    pub fn with_sessions(mut self, config: SessionConfig) -> Result<Self> {
+        config.check()?;
+        self.per_process = config.per_process;
+        self.sessions = Sessions::new(self.sts.clone(), self.clock.clone(), config);
+        Ok(self)
+    }
+
+    fn identity(&self, kind: TargetKind, process: &Process) -> Result<Identity> {
+        let Some(role) = &process.role else {
+            return if kind.needs_role() { Err(error::no_role(kind)) } else { Ok(Identity::Own) };
+        };
+        Arn::parse(role).map_err(error::not_a_role)?;
+        let process = self.per_process.then(|| process.id.clone());
+        Ok(Identity::Role(Key { role: role.as_str().into(), process }))
+    }
+
+    async fn call(&self, session: &Session, target: &Arn, invocation: &Invocation) -> Result<(), Failure> {
+        match invocation.target.kind() {
+            #[cfg(feature = "lambda")]
+            TargetKind::Lambda => lambda::invoke(&self.lambda, session, target, invocation).await,
+            #[cfg(feature = "sfn")]
+            TargetKind::StepFunctions => {
+                step_functions::invoke(&self.step_functions, session, target, invocation).await
+            }
+            #[cfg(feature = "sns")]
+            TargetKind::Sns => sns::invoke(&self.sns, session, target, invocation).await,
+            #[cfg(feature = "sqs")]
+            TargetKind::Sqs => self.queues.invoke(session, target, invocation).await,
+            kind => Err(error::unsupported_target(kind).into()),
+        }
+    }
+
+    /// Does something as an identity. If the session is refused, as it may be at any time, once more with a fresh one.
+    async fn acting_as<F>(&self, identity: &Identity, call: impl Fn(Arc<Session>) -> F) -> Result<()>
+    where
+        F: Future<Output = Result<(), Failure>>,
+    {
+        let session = self.sessions.get(identity).await?;
+        let Err(failure) = call(session.clone()).await else { return Ok(()) };
+        let is_over = failure.refusal.is_some_and(|refusal| self.sessions.refused(identity, &session, refusal));
+        if !is_over {
+            return Err(failure.error);
+        }
+        let session = self.sessions.get(identity).await?;
+        call(session).await.map_err(|failure| failure.error)
+    }
+}
+
+#[async_trait]
+impl Invoker for AwsInvoker {
+    async fn invoke(&self, invocation: &Invocation) -> Result<()> {
+        let kind = invocation.target.kind();
+        let target = invocation.target.arn().filter(|_| KINDS.contains(&kind));
+        let target = target.ok_or_else(|| error::unsupported_target(kind))?;
+        let identity = self.identity(kind, &invocation.process);
+        let about = |error: kairos::Error| error.during("invoke").about(target);
+        let identity = identity.map_err(about)?;
+        let call = |session: Arc<Session>| async move { self.call(&session, target, invocation).await };
+        self.acting_as(&identity, call).await.map_err(about)
+    }
+
+    fn capabilities(&self) -> InvokerCapabilities {
+        InvokerCapabilities::new(KINDS.iter().copied())
+    }
+}
+
+impl fmt::Debug for AwsInvoker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AwsInvoker").field("kinds", &KINDS).field("sessions", &self.sessions).finish_non_exhaustive()
+    }
+}
+
+fn with_timeouts(config: &SdkConfig) -> SdkConfig {
+    let (attempt, call) = TIMEOUTS;
+    let mut timeouts = config.timeout_config().cloned().unwrap_or_else(|| TimeoutConfig::builder().build());
+    timeouts.take_defaults_from(
+        &TimeoutConfig::builder().operation_attempt_timeout(attempt).operation_timeout(call).build(),
+    );
+    config.to_builder().timeout_config(timeouts).build()
+}
