@@ -24,7 +24,6 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use aws_config::SdkConfig;
-use aws_config::timeout::TimeoutConfig;
 use kairos::backend::{Invocation, Invoker, InvokerCapabilities};
 use kairos::clock::Clock;
 use kairos::{Arn, Process, Result, TargetKind};
@@ -33,7 +32,7 @@ pub use config::SessionConfig;
 use failure::Failure;
 use sessions::{Identity, Key, Session, Sessions};
 
-use crate::error;
+use crate::{error, timeouts};
 
 /// Makes a call as a session, in the region of its target. The connections are those of the one client of the service.
 macro_rules! as_session {
@@ -214,9 +213,5 @@ impl fmt::Debug for AwsInvoker {
 
 fn with_timeouts(config: &SdkConfig) -> SdkConfig {
     let (attempt, call) = TIMEOUTS;
-    let mut timeouts = config.timeout_config().cloned().unwrap_or_else(|| TimeoutConfig::builder().build());
-    timeouts.take_defaults_from(
-        &TimeoutConfig::builder().operation_attempt_timeout(attempt).operation_timeout(call).build(),
-    );
-    config.to_builder().timeout_config(timeouts).build()
+    config.to_builder().timeout_config(timeouts::bounded(config.timeout_config(), attempt, call)).build()
 }

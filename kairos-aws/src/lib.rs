@@ -20,6 +20,8 @@ pub use queue::SqsQueue;
 pub use schedules::EventBridgeSchedules;
 #[cfg(any(feature = "lambda", feature = "sfn", feature = "sns", all(feature = "sqs", feature = "sts")))]
 mod invoker;
+#[cfg(any(feature = "lambda", feature = "sfn", feature = "sns", all(feature = "sqs", feature = "sts")))]
+mod timeouts;
 
 #[cfg(any(feature = "lambda", feature = "sfn", feature = "sns", all(feature = "sqs", feature = "sts")))]
 pub use invoker::{AwsInvoker, SessionConfig};

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use aws_config::SdkConfig;
+use aws_config::timeout::TimeoutConfig;
 use aws_credential_types::credential_fn::provide_credentials_fn;
 use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_sts::config::SharedCredentialsProvider;
@@ -10,6 +12,7 @@ use kairos::{Error, ErrorKind};
 
 use super::wire::{Answer, Seen};
 use super::{AwsInvoker, FUNCTION, MACHINE, QUEUE, TOPIC, Wire, clock, invocation, invoker};
+use crate::invoker::with_timeouts;
 
 async fn error_of(target: &str, rule: impl Fn(&Seen) -> Option<Answer> + Send + Sync + 'static) -> Option<Error> {
     let (clock, wire) = (clock(), Wire::new(&clock()).with_rule(rule));
@@ -214,4 +217,28 @@ async fn an_executor_without_credentials_of_its_own_does_not_condemn_what_it_exe
     let invoker = AwsInvoker::new(&config, std::sync::Arc::new(clock));
     let error = invoker.invoke(&invocation(FUNCTION)).await.unwrap_err();
     assert!(error.is_retryable(), "{error}: {:?}", std::error::Error::source(&error));
+}
+
+#[tokio::test]
+async fn a_call_ends_though_nobody_answers() {
+    let (clock, wire) = (clock(), Wire::new(&clock()).closed());
+    let timeouts = TimeoutConfig::builder().operation_timeout(Duration::from_millis(20)).build();
+    let config = wire.config().to_builder().timeout_config(timeouts).build();
+    let invoker = AwsInvoker::new(&config, std::sync::Arc::new(clock));
+    assert_eq!(invoker.invoke(&invocation(FUNCTION)).await.unwrap_err().kind(), ErrorKind::Timeout);
+}
+
+#[test]
+fn limits_on_time_that_are_given_stay() {
+    let config = Wire::new(&clock()).config();
+    let of = |config: &SdkConfig| {
+        let timeouts = with_timeouts(config).timeout_config().unwrap().clone();
+        (timeouts.operation_attempt_timeout(), timeouts.operation_timeout())
+    };
+    let seconds = |seconds| Some(Duration::from_secs(seconds));
+    assert_eq!(of(&config), (seconds(20), seconds(60)));
+    let given = TimeoutConfig::builder().operation_timeout(Duration::from_secs(5)).build();
+    assert_eq!(of(&config.to_builder().timeout_config(given).build()), (seconds(20), seconds(5)));
+    let none = of(&config.to_builder().timeout_config(TimeoutConfig::disabled()).build());
+    assert_eq!(none, (None, None));
 }

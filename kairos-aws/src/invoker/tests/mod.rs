@@ -1,5 +1,6 @@
 //! What goes over the wire, what becomes of each answer, and how often roles are assumed; without a server.
 
+mod checks;
 mod errors;
 mod requests;
 mod roles;

@@ -26,7 +26,7 @@ async fn a_hundred_at_once_assume_a_role_once() {
     let mut all = join_all(calls.iter().map(|call| invoker.invoke(call))).boxed();
     assert!((&mut all).now_or_never().is_none());
     assert_eq!(wire.seen("sts").len(), 1);
-    wire.open();
+    wire.open(1_000);
     for answer in all.await {
         answer.unwrap();
     }
@@ -50,7 +50,7 @@ async fn a_failure_is_for_those_who_wait_for_it_and_not_for_those_who_come_later
     let call = invocation(FUNCTION);
     let mut all = join_all((0..100).map(|_| invoker.invoke(&call))).boxed();
     assert!((&mut all).now_or_never().is_none());
-    wire.open();
+    wire.open(1_000);
     for answer in all.await {
         let error = answer.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Denied);
@@ -74,7 +74,7 @@ async fn who_waits_goes_on_when_the_one_who_began_goes_away() {
     let mut second = invoker.invoke(&call);
     assert!((&mut first).now_or_never().is_none() && (&mut second).now_or_never().is_none());
     drop(first);
-    wire.open();
+    wire.open(1_000);
     second.await.unwrap();
     assert_eq!(wire.seen("sts").len(), 1);
 
@@ -84,7 +84,7 @@ async fn who_waits_goes_on_when_the_one_who_began_goes_away() {
     let mut first = invoker.invoke(&call);
     assert!((&mut first).now_or_never().is_none());
     drop(first);
-    wire.open();
+    wire.open(1_000);
     invoker.invoke(&call).await.unwrap();
     assert_eq!(wire.seen("sts").len(), 2);
 }
@@ -103,6 +103,23 @@ async fn a_session_is_renewed_before_it_ends_by_one_of_those_who_use_it() {
     invoker.invoke(&call).await.unwrap();
     assert_eq!(wire.seen("sts").len(), 2);
     assert_eq!(keys(&wire).last().unwrap(), "ASIA2");
+}
+
+#[tokio::test]
+async fn who_calls_while_a_session_is_renewed_does_not_wait() {
+    let (clock, wire) = (clock(), Wire::new(&clock()).closed());
+    wire.open(1);
+    let invoker = invoker(&wire, &clock);
+    let call = invocation(FUNCTION);
+    invoker.invoke(&call).await.unwrap();
+    clock.advance(Duration::from_secs(58 * 60));
+    let mut renewing = invoker.invoke(&call);
+    assert!((&mut renewing).now_or_never().is_none());
+    invoker.invoke(&call).await.unwrap();
+    assert_eq!(keys(&wire), ["ASIA1"; 2]);
+    wire.open(1);
+    renewing.await.unwrap();
+    assert_eq!((keys(&wire).last().map(String::as_str), wire.seen("sts").len()), (Some("ASIA2"), 2));
 }
 
 /// STS that answers the first call and no other.

@@ -171,8 +171,9 @@ impl Wire {
         self
     }
 
-    pub(super) fn open(&self) {
-        self.gate.add_permits(10_000);
+    /// So many more answers of STS.
+    pub(super) fn open(&self, answers: usize) {
+        self.gate.add_permits(answers);
     }
 
     pub(super) fn seen(&self, service: &str) -> Vec<Seen> {

@@ -1,0 +1,87 @@
+//! What a check tells, and what it does not do.
+
+use kairos::{ErrorKind, Fault};
+
+use super::wire::{Answer, Seen};
+use super::{FUNCTION, MACHINE, QUEUE, TOPIC, Wire, clock, invoker, process};
+
+const TARGETS: [(&str, &str); 4] = [(FUNCTION, "lambda"), (MACHINE, "states"), (TOPIC, "sns"), (QUEUE, "sqs")];
+
+fn refusing(service: &'static str, code: &'static str, status: u16) -> impl Fn(&Seen) -> Option<Answer> {
+    move |seen| (seen.service() == service).then(|| Answer::error(service, code, status))
+}
+
+async fn faults_of(
+    target: &str,
+    rule: impl Fn(&Seen) -> Option<Answer> + Send + Sync + 'static,
+) -> Result<Vec<Fault>, ErrorKind> {
+    let (clock, wire) = (clock(), Wire::new(&clock()).with_rule(rule));
+    invoker(&wire, &clock).check(&process(target)).await.map_err(|error| error.kind())
+}
+
+fn fields(faults: Result<Vec<Fault>, ErrorKind>) -> Vec<&'static str> {
+    faults.unwrap().into_iter().map(|fault| fault.field).collect()
+}
+
+#[tokio::test]
+async fn a_check_looks_and_does_not_call() {
+    let (clock, wire) = (clock(), Wire::new(&clock()));
+    let invoker = invoker(&wire, &clock);
+    for (target, _) in TARGETS {
+        assert_eq!(invoker.check(&process(target)).await.unwrap(), [], "{target}");
+    }
+    let header = |service: &str, name: &str| wire.seen(service)[0].headers[name].clone();
+    assert_eq!(header("lambda", "x-amz-invocation-type"), "DryRun");
+    assert_eq!(header("states", "x-amz-target"), "AWSStepFunctions.DescribeStateMachine");
+    assert_eq!(wire.seen("sns")[0].form("Action").as_deref(), Some("GetTopicAttributes"));
+    assert_eq!(header("sqs", "x-amz-target"), "AmazonSQS.GetQueueUrl");
+    for (_, service) in TARGETS {
+        assert_eq!(wire.seen(service).len(), 1, "{service}");
+    }
+    assert_eq!(wire.seen("sts").len(), 1);
+}
+
+#[tokio::test]
+async fn what_is_refused_is_told_by_its_field() {
+    for (target, service, code, expected) in [
+        (FUNCTION, "sts", "AccessDenied", &["arnRol"][..]),
+        (FUNCTION, "lambda", "AccessDeniedException", &["arnRol"]),
+        (FUNCTION, "lambda", "ResourceNotFoundException", &["arnProceso"]),
+        (FUNCTION, "lambda", "KMSDisabledException", &["arnProceso"]),
+        (MACHINE, "states", "StateMachineDoesNotExist", &["arnProceso"]),
+        // Who may not look may be allowed to call.
+        (MACHINE, "states", "AccessDeniedException", &[]),
+        (TOPIC, "sns", "NotFound", &["arnProceso"]),
+        (TOPIC, "sns", "AuthorizationError", &[]),
+        (QUEUE, "sqs", "QueueDoesNotExist", &["arnProceso"]),
+        // A call looks first as well.
+        (QUEUE, "sqs", "AccessDenied", &["arnRol"]),
+    ] {
+        assert_eq!(fields(faults_of(target, refusing(service, code, 403)).await), expected, "{service} {code}");
+    }
+}
+
+#[tokio::test]
+async fn what_could_not_be_told_is_an_error() {
+    for (target, service) in TARGETS {
+        for service in ["sts", service] {
+            let answer = faults_of(target, refusing(service, "SomethingNew", 503)).await;
+            assert_eq!(answer, Err(ErrorKind::Unavailable), "{target} {service}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_needs_no_service_to_be_told_is_told_at_once() {
+    let (clock, wire) = (clock(), Wire::new(&clock()));
+    let invoker = invoker(&wire, &clock);
+    for target in ["ventas", "kairos:task:ventas", "arn:aws:kinesis:us-east-1:123456789012:stream/clics"] {
+        assert_eq!(fields(invoker.check(&process(target)).await.map_err(|error| error.kind())), ["arnProceso"]);
+    }
+    let mut faulty = process(TOPIC);
+    faulty.role = None;
+    // It fits as it is written, and not as it is sent.
+    faulty.parameters = Some(format!("<kairos.execution-id>{}", "x".repeat(256 * 1024 - 250)));
+    assert_eq!(fields(invoker.check(&faulty).await.map_err(|error| error.kind())), ["parametros", "arnRol"]);
+    assert!(wire.seen("sts").is_empty());
+}
