@@ -4,7 +4,7 @@
 pub(crate) mod scheduler;
 #[cfg(feature = "sqs")]
 pub(crate) mod sqs;
-#[cfg(any(feature = "lambda", feature = "sfn", feature = "sns", all(feature = "sqs", feature = "sts")))]
+#[cfg(feature = "invoker")]
 mod targets;
 
 use std::error::Error as StdError;
@@ -13,7 +13,7 @@ use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use kairos::{Error, ErrorKind};
-#[cfg(any(feature = "lambda", feature = "sfn", feature = "sns", all(feature = "sqs", feature = "sts")))]
+#[cfg(feature = "invoker")]
 pub(crate) use targets::*;
 
 /// An error of a service. `variant` tells the kind from the service's own typed error where that says more than its code.

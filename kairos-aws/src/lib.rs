@@ -1,27 +1,23 @@
 //! The backends of [Kairos](kairos) on AWS.
 //!
-//! Each service is a feature, none of which is on by default.
+//! Each service is a feature, none of which is on by default: an SDK crate takes minutes to build and megabytes of a binary.
 
 mod config;
-#[allow(dead_code, reason = "no service is on")]
+#[allow(dead_code, reason = "each service uses its own part")]
 mod error;
-
-pub use config::Config;
+#[cfg(feature = "invoker")]
+mod invoker;
 #[cfg(feature = "sqs")]
 mod queue;
 #[cfg(feature = "scheduler")]
 mod schedules;
-#[cfg(any(feature = "scheduler", feature = "sqs"))]
+#[cfg(any(feature = "dynamodb", feature = "scheduler", feature = "sqs", feature = "invoker"))]
 mod timeouts;
 
+pub use config::Config;
+#[cfg(feature = "invoker")]
+pub use invoker::{AwsInvoker, SessionConfig};
 #[cfg(feature = "sqs")]
 pub use queue::SqsQueue;
 #[cfg(feature = "scheduler")]
 pub use schedules::EventBridgeSchedules;
-#[cfg(any(feature = "lambda", feature = "sfn", feature = "sns", all(feature = "sqs", feature = "sts")))]
-mod invoker;
-#[cfg(any(feature = "lambda", feature = "sfn", feature = "sns", all(feature = "sqs", feature = "sts")))]
-mod timeouts;
-
-#[cfg(any(feature = "lambda", feature = "sfn", feature = "sns", all(feature = "sqs", feature = "sts")))]
-pub use invoker::{AwsInvoker, SessionConfig};
