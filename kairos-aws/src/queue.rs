@@ -135,6 +135,7 @@ impl SqsQueue {
     async fn poll(&self, url: &str, max: usize, wait: i32, visibility: Duration) -> Result<Vec<Received>> {
         let patience = Duration::from_secs(wait.unsigned_abs().into());
         let timeouts = TimeoutConfig::builder()
+            .read_timeout(patience + ATTEMPT_TIMEOUT)
             .operation_attempt_timeout(patience + ATTEMPT_TIMEOUT)
             .operation_timeout(patience + CALL_TIMEOUT);
         let received = self

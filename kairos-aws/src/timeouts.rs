@@ -10,3 +10,19 @@ pub(crate) fn bounded(configured: Option<&TimeoutConfig>, attempt: Duration, ope
     let timeouts = configured.map(TimeoutConfig::to_builder).unwrap_or_default();
     timeouts.take_unset_from(defaults.into_builder()).build()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_client_was_made_with_stays_and_the_rest_is_bounded() {
+        let [one, two, three] = [1, 2, 3].map(Duration::from_secs);
+        let bare = bounded(None, one, two);
+        assert_eq!((bare.operation_attempt_timeout(), bare.operation_timeout()), (Some(one), Some(two)));
+        let configured = TimeoutConfig::builder().connect_timeout(one).operation_timeout(three).build();
+        let filled = bounded(Some(&configured), one, two);
+        assert_eq!((filled.operation_attempt_timeout(), filled.operation_timeout()), (Some(one), Some(three)));
+        assert_eq!(filled.connect_timeout(), Some(one));
+    }
+}

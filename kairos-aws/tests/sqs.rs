@@ -11,13 +11,14 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use aws_sdk_sqs::Client;
+use aws_sdk_sqs::config::timeout::TimeoutConfig;
 use aws_sdk_sqs::config::{BehaviorVersion, Config, Credentials, Region};
 use aws_sdk_sqs::primitives::Blob;
 use aws_sdk_sqs::types::{MessageAttributeValue, QueueAttributeName};
 use kairos::backend::{DeadLetterReason, Delivery, Message, Queue, Receipt, Receiver};
 use kairos::chance::Chance;
 use kairos::clock::{Clock as _, SystemClock, between};
-use kairos::{Body, Failure, Result, conformance};
+use kairos::{Body, ErrorKind, Failure, Result, conformance};
 use kairos_aws::SqsQueue;
 
 fn client() -> Client {
@@ -233,6 +234,35 @@ async fn one_bad_message_harms_no_other_of_its_batch() {
     let mut received: Vec<_> = receive(&queue, 2).await.iter().map(|one| one.body.to_json().into_owned()).collect();
     received.sort();
     assert_eq!(received, ["a", "b"]);
+}
+
+fn impatient(endpoint: &str) -> Client {
+    let short = Duration::from_millis(500);
+    let timeouts =
+        TimeoutConfig::builder().read_timeout(short).operation_attempt_timeout(short).operation_timeout(short);
+    let config = client().config().to_builder().endpoint_url(endpoint).timeout_config(timeouts.build());
+    Client::from_conf(config.build())
+}
+
+#[tokio::test]
+async fn a_receipt_waits_also_where_the_client_is_impatient() {
+    let client = client();
+    let url = create(&client, "").await;
+    let queue = SqsQueue::new(&impatient(&std::env::var("KAIROS_TEST_AWS").unwrap()), url);
+    assert!(queue.receive(10, Duration::from_secs(2)).await.unwrap().is_empty());
+}
+
+/// It takes connections, and never answers.
+#[tokio::test]
+async fn a_call_ends_also_where_the_service_does_not_answer() {
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let client = impatient(&format!("http://{}", silent.local_addr().unwrap()));
+    let queue = SqsQueue::new(&client, "https://sqs.us-east-1.amazonaws.com/123456789012/kairos");
+    let error = queue.send(&[Message::new(Body::from_json("a"))]).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Timeout);
+    let receipt = Receipt::new("a");
+    let answers = queue.acknowledge(&[receipt.clone(), receipt]).await.unwrap();
+    assert!(answers.into_iter().all(|answer| answer.unwrap_err().kind() == ErrorKind::Timeout));
 }
 
 /// Longer than one receipt of the service may wait.

@@ -14,7 +14,7 @@ use aws_sdk_sqs::types::{
     SendMessageBatchResultEntry,
 };
 use aws_smithy_mocks::{MockResponseInterceptor, Rule, RuleMode, create_mock_http_client, mock};
-use kairos::{ErrorKind, Origin, Process, ProcessId, WorkItem, limits};
+use kairos::{Origin, Process, ProcessId, WorkItem, limits};
 use serde_json::json;
 
 use super::*;
@@ -292,6 +292,19 @@ async fn a_late_receipt_leaves_nothing_with_the_dead_letters() {
     let delivery = SqsQueue::delivery(&message("m", 0).build()).unwrap();
     let error = mocked(&[&late]).dead_letter(&delivery, &reason()).await.unwrap_err();
     assert_eq!((error.kind(), error.subject()), (ErrorKind::NotFound, Some("m")));
+}
+
+#[tokio::test]
+async fn a_message_stays_on_the_queue_until_it_lies_with_the_dead_letters() {
+    let kept =
+        mock!(Client::change_message_visibility).then_output(|| ChangeMessageVisibilityOutput::builder().build());
+    let refused = mock!(Client::send_message)
+        .then_error(|| SendMessageError::RequestThrottled(RequestThrottled::builder().build()));
+    let delete = mock!(Client::delete_message).then_output(|| DeleteMessageOutput::builder().build());
+    let delivery = SqsQueue::delivery(&message("m", 0).build()).unwrap();
+    let error = mocked(&[&kept, &refused, &delete]).dead_letter(&delivery, &reason()).await.unwrap_err();
+    assert_eq!((error.kind(), error.operation()), (ErrorKind::Throttled, Some("dead_letter")));
+    assert_eq!((refused.num_calls(), delete.num_calls()), (1, 0));
 }
 
 #[tokio::test]
