@@ -62,6 +62,29 @@ async fn what_is_refused_is_told_by_its_field() {
 }
 
 #[tokio::test]
+async fn each_error_of_a_look_has_its_kind() {
+    let (fault, none) = (Ok(vec!["arnProceso"]), Ok(vec![]));
+    for (target, service, code, expected) in [
+        (MACHINE, "states", "StateMachineDoesNotExist", &fault),
+        (MACHINE, "states", "InvalidArn", &fault),
+        (MACHINE, "states", "KmsInvalidStateException", &fault),
+        (MACHINE, "states", "KmsAccessDeniedException", &none),
+        (MACHINE, "states", "KmsThrottlingException", &Err(ErrorKind::Throttled)),
+        (TOPIC, "sns", "NotFound", &fault),
+        (TOPIC, "sns", "InvalidParameter", &fault),
+        (TOPIC, "sns", "AuthorizationError", &none),
+        (TOPIC, "sns", "InvalidSecurity", &none),
+        (TOPIC, "sns", "InternalError", &Err(ErrorKind::Unavailable)),
+    ] {
+        // A status that says something else, so that it is the code that is read.
+        let status = if expected == &none { 400 } else { 403 };
+        let found = faults_of(target, refusing(service, code, status)).await;
+        let found = found.map(|faults| faults.into_iter().map(|fault| fault.field).collect());
+        assert_eq!(&found, expected, "{service} {code}");
+    }
+}
+
+#[tokio::test]
 async fn what_could_not_be_told_is_an_error() {
     for (target, service) in TARGETS {
         for service in ["sts", service] {

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use kairos::backend::Invoker as _;
 use kairos::{ErrorKind, ProcessId, TargetKind};
 
-use super::wire::Seen;
+use super::wire::{Answer, Seen};
 use super::{FUNCTION, MACHINE, QUEUE, SessionConfig, TOPIC, Wire, clock, invocation, invocation_of, invoker, process};
 
 const EXECUTION: &str = "a638e36a-e7ee-5f05-bed7-1706ff8d8d37";
@@ -103,6 +103,20 @@ async fn a_queue_is_asked_for_once_and_gets_the_parameters_and_the_attributes() 
         (&body["MessageGroupId"], &body["MessageDeduplicationId"]),
         (&"proceso-dmVudGFz".into(), &EXECUTION.into())
     );
+}
+
+#[tokio::test]
+async fn a_queue_that_is_gone_is_asked_for_again() {
+    let clock = clock();
+    let wire = Wire::new(&clock).with_rule(|seen| {
+        let is_send = seen.service() == "sqs" && seen.headers["x-amz-target"].ends_with("SendMessage");
+        is_send.then(|| Answer::error("sqs", "AWS.SimpleQueueService.NonExistentQueue", 400))
+    });
+    let invoker = invoker(&wire, &clock);
+    for _ in 0..2 {
+        assert_eq!(invoker.invoke(&invocation(QUEUE)).await.unwrap_err().kind(), ErrorKind::NotFound);
+    }
+    assert_eq!(wire.seen("sqs").len(), 4);
 }
 
 #[tokio::test]

@@ -12,6 +12,7 @@ use kairos::{ErrorKind, TargetKind};
 
 use super::wire::{Answer, Seen};
 use super::{FUNCTION, MACHINE, QUEUE, SessionConfig, TOPIC, Wire, clock, invocation, invocation_of, invoker, process};
+use crate::invoker::failure::Refusal;
 use crate::invoker::sessions::Identity;
 
 fn keys(wire: &Wire) -> Vec<String> {
@@ -63,6 +64,50 @@ async fn a_failure_is_for_those_who_wait_for_it_and_not_for_those_who_come_later
     assert_eq!((wire.seen("sts").len(), wire.seen("lambda").len()), (1, 0));
     invoker.invoke(&call).await.unwrap();
     assert_eq!(wire.seen("sts").len(), 2);
+}
+
+#[tokio::test]
+async fn who_comes_when_a_failure_is_known_does_not_get_it_though_others_still_wait() {
+    let (clock, wire) = (clock(), Wire::new(&clock()).closed());
+    let left = AtomicUsize::new(0);
+    let wire = wire.with_rule(move |seen| {
+        let fails = seen.service() == "sts" && left.fetch_add(1, Ordering::Relaxed) == 0;
+        fails.then(|| Answer::error("sts", "AccessDenied", 403))
+    });
+    let invoker = invoker(&wire, &clock);
+    let call = invocation(FUNCTION);
+    let (mut first, mut second) = (invoker.invoke(&call), invoker.invoke(&call));
+    assert!((&mut first).now_or_never().is_none() && (&mut second).now_or_never().is_none());
+    wire.open(2);
+    first.await.unwrap_err();
+    invoker.invoke(&call).await.unwrap();
+    second.await.unwrap_err();
+    assert_eq!(wire.seen("sts").len(), 2);
+}
+
+#[tokio::test]
+async fn a_session_that_somebody_else_has_replaced_is_not_replaced_again() {
+    let (clock, wire) = (clock(), Wire::new(&clock()));
+    let invoker = invoker(&wire, &clock);
+    let identity = invoker.identity(TargetKind::Lambda, &process(FUNCTION)).unwrap();
+    let old = invoker.sessions.get(&identity).await.unwrap();
+    assert!(invoker.sessions.refused(&identity, &old, Refusal::Token));
+    let new = invoker.sessions.get(&identity).await.unwrap();
+    assert!(invoker.sessions.refused(&identity, &old, Refusal::Token), "worth trying again");
+    assert!(Arc::ptr_eq(&invoker.sessions.get(&identity).await.unwrap(), &new));
+}
+
+#[tokio::test]
+async fn the_session_that_was_not_used_for_longest_is_forgotten_first() {
+    let (clock, wire) = (clock(), Wire::new(&clock()));
+    let invoker = invoker(&wire, &clock).with_sessions(SessionConfig::default().with_most(2)).unwrap();
+    for name in ["a", "b", "a", "c", "a", "b"] {
+        clock.advance(Duration::from_secs(1));
+        let mut process = process(FUNCTION);
+        process.role = Some(format!("arn:aws:iam::123456789012:role/{name}"));
+        invoker.invoke(&invocation_of(process)).await.unwrap();
+    }
+    assert_eq!(keys(&wire), ["ASIA1", "ASIA2", "ASIA1", "ASIA3", "ASIA1", "ASIA4"]);
 }
 
 #[tokio::test]
