@@ -1,5 +1,7 @@
 //! What went wrong at a service, as Kairos tells it: one table for all of them.
 
+#[cfg(feature = "dynamodb")]
+pub(crate) mod dynamodb;
 #[cfg(feature = "scheduler")]
 pub(crate) mod scheduler;
 #[cfg(feature = "sqs")]
