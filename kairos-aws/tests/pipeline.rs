@@ -17,7 +17,8 @@ use kairos::{
     Dispatcher, ErrorKind, ExecutionState, Executor, Policy, Registration, Scheduler, Specification, TriggerInput,
 };
 use kairos_aws::{
-    AwsInvoker, DynamoHistory, DynamoStore, EventBridgeSchedules, SqsQueue, TableNames, TableOptions, create_tables,
+    AwsInvoker, Config, DynamoHistory, DynamoStore, EventBridgeSchedules, SqsQueue, TableNames, TableOptions,
+    create_tables,
 };
 
 const ACCOUNT: &str = "123456789012";
@@ -168,4 +169,41 @@ async fn a_process_is_registered_fired_dispatched_executed_and_unregistered() {
     assert_eq!(place.schedules.get(&key).await.unwrap(), None);
     let error = place.scheduler.schedule(&registered.process.schedule_id).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::NotFound);
+}
+
+/// What the configuration wires up, over one server for everything.
+#[tokio::test]
+async fn a_configuration_makes_three_algorithms_that_work_together() {
+    let sdk = config(endpoint("KAIROS_TEST_AWS")).await;
+    let sqs = aws_sdk_sqs::Client::new(&sdk);
+    let mut config = Config::new(format!("k{}", Chance::from_system().uuid().simple()));
+    let error = config.scheduler(&sdk).unwrap_err().to_string();
+    assert!(error.contains("'Schedule/NombreGrupo' is not configured: set KAIROS_SCHEDULE_NOMBRE_GRUPO"), "{error}");
+
+    let options = TableOptions::new().with_deletion_protection(false).with_point_in_time_recovery(false);
+    create_tables(&aws_sdk_dynamodb::Client::new(&sdk), &config.tables().unwrap(), &options).await.unwrap();
+    let app = config.app.clone();
+    aws_sdk_scheduler::Client::new(&sdk).create_schedule_group().name(&app).send().await.unwrap();
+    config.schedule_group = Some(app.clone());
+    config.dispatcher_arn = Some(format!("arn:aws:lambda:us-east-1:{ACCOUNT}:function:{app}"));
+    config.trigger_role_arn = Some(ROLE.into());
+    config.role_prefix = Some("kairos-".into());
+    config.queue_url = Some(make_queue(&sqs, format!("{app}-ejecuciones")).await);
+    let at_target = make_queue(&sqs, format!("{app}-ventas")).await;
+
+    let (scheduler, dispatcher) = (config.scheduler(&sdk).unwrap(), config.dispatcher(&sdk).unwrap());
+    let executor = config.executor(&sdk).unwrap();
+    let target = format!("arn:aws:sqs:us-east-1:{ACCOUNT}:{app}-ventas");
+    let registration = Registration::new("ventas", "rate(1 day)", target).with_role(ROLE).with_parameters("hola");
+    let stranger = registration.clone().with_role(format!("arn:aws:iam::{ACCOUNT}:role/otro"));
+    assert_eq!(scheduler.register(&stranger).await.unwrap_err().faults()[0].field, "arnRol");
+    let process = scheduler.register(&registration).await.unwrap().process;
+
+    let request = DispatchRequest::new(process.schedule_id.clone(), SystemClock.now());
+    assert_eq!(dispatcher.dispatch(&request).await.unwrap().queued, 1);
+    let deliveries = config.queue(&sdk).unwrap().receive(10, WAIT).await.unwrap();
+    let report = executor.execute(deliveries).await;
+    assert_eq!(report.handled[0].verdict, Verdict::Succeeded);
+    let arrived = sqs.receive_message().queue_url(at_target).wait_time_seconds(5).send().await.unwrap();
+    assert_eq!(arrived.messages.unwrap()[0].body(), Some("hola"));
 }
