@@ -31,7 +31,7 @@ use crate::tables::{BY_PROCESS, BY_STATE, EXPIRY, ORDER, PARTITION, TableNames, 
 const TRIES: usize = 5;
 /// How many times each partition is asked for one page. A page may be short, but never slow.
 const ROUNDS: usize = 10;
-/// How many rows are looked at in each request for a page through whose filter little comes.
+/// How many rows are looked at in each request after the first for a page through whose filter little comes.
 const LOOKED_AT: usize = 1_000;
 
 /// A [`History`] in a table of DynamoDB.
@@ -174,9 +174,10 @@ impl DynamoHistory {
         };
         // Of every partition its share of the page, and some more: most pages take one round.
         let filters = filter.process.is_some() && filter.state.is_some();
-        let share = if filters { LOOKED_AT } else { most.div_ceil(streams.len()) + streams.len() };
+        let share = most.div_ceil(streams.len()) + streams.len();
         let mut merge = Merge::new(streams.len(), most);
-        for _ in 0..ROUNDS {
+        for round in 0..ROUNDS {
+            let share = if filters && round > 0 { LOOKED_AT } else { share };
             let wanted = merge.wanted().map(|stream| {
                 let span = span.below(merge.frontier(stream));
                 let partition = &streams[stream];

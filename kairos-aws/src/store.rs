@@ -21,8 +21,8 @@ use crate::tables::item::{Item, Row, from_item};
 use crate::tables::listing::{Listing, limit};
 use crate::tables::{BY_SCHEDULE, TableNames, bounded};
 
-/// How many rows are looked at for a page through whose filter little comes, in each request, and in how many. Such a page may be
-/// short, but never slow.
+/// How many rows are looked at for a page through whose filter little comes, in each request after the first, and in how many requests.
+/// Such a page may be short, but never slow.
 const LOOKED_AT: usize = 1_000;
 const REQUESTS: usize = 10;
 
@@ -94,8 +94,11 @@ impl DynamoStore {
         let mut after = listing.after(page)?.map(str::to_owned);
         let most = limit(page);
         let mut items: Vec<T> = Vec::new();
-        for _ in 0..REQUESTS {
-            let (rows, last) = self.rows::<T>(table, filter, most - items.len(), after.as_deref()).await?;
+        let filters = filter.name_prefix.is_some() || filter.enabled.is_some();
+        for request in 0..REQUESTS {
+            // Most filters let most rows through, and what is read beyond the page is read again for the next one.
+            let looked_at = if filters && request > 0 { LOOKED_AT } else { most - items.len() };
+            let (rows, last) = self.rows::<T>(table, filter, looked_at, after.as_deref()).await?;
             for row in rows {
                 if let Some(full) = items.last().filter(|_| items.len() == most) {
                     let next = Some(listing.cursor(full.id()));
@@ -104,7 +107,7 @@ impl DynamoStore {
                 items.push(row);
             }
             after = last;
-            if after.is_none() || items.len() == most {
+            if after.is_none() || items.len() * 2 >= most {
                 break;
             }
         }
@@ -116,12 +119,11 @@ impl DynamoStore {
         &self,
         table: &str,
         filter: &ProcessFilter,
-        wanted: usize,
+        looked_at: usize,
         after: Option<&str>,
     ) -> Result<(Vec<T>, Option<String>)> {
         let mut expressions = Expressions::default();
         let conditions = conditions(filter, &mut expressions);
-        let looked_at = if conditions.is_some() { LOOKED_AT } else { wanted };
         let looked_at = Some(i32::try_from(looked_at).unwrap_or(i32::MAX));
         let text = |text: &str| AttributeValue::S(text.to_owned());
         let mut start = after.map(|id| Item::from([(T::KEY.to_owned(), text(id))]));
