@@ -13,8 +13,8 @@ use aws_sdk_dynamodb::types::{
     PointInTimeRecoverySpecification, Projection, ProjectionType, ScalarAttributeType, SseSpecification, SseType,
     TableDescription, TableStatus, TimeToLiveSpecification, TimeToLiveStatus,
 };
-use kairos::Result;
-use kairos::clock::{ClockExt as _, SystemClock};
+use kairos::clock::{Clock, ClockExt as _, SystemClock};
+use kairos::{ErrorKind, Result};
 
 use crate::error::dynamodb::{dynamodb, table_not_ready, unmade_request};
 use crate::timeouts;
@@ -149,14 +149,17 @@ fn designs(names: &TableNames) -> [Design<'_>; 3] {
 /// [`Timeout`](kairos::ErrorKind::Timeout) if a table is not ready within three minutes; whatever the service answers. Calling it again goes on
 /// where it stopped.
 pub async fn create_tables(client: &Client, names: &TableNames, options: &TableOptions) -> Result<()> {
-    let designs = designs(names);
-    for design in &designs {
-        create(client, design, options).await.map_err(|error| error.during("create table").about(design.name))?;
-    }
-    for Design { name, .. } in &designs {
-        wait_until_active(client, name).await?;
+    create_all(client, names, options, &SystemClock).await
+}
+
+async fn create_all(client: &Client, names: &TableNames, options: &TableOptions, clock: &dyn Clock) -> Result<()> {
+    for design in &designs(names) {
+        let name = design.name;
+        create(client, design, options).await.map_err(|error| error.during("create table").about(name))?;
+        // The service makes no two tables with indexes at once.
+        wait_until_active(client, name, clock).await.map_err(|error| error.during("describe table").about(name))?;
         if options.point_in_time_recovery {
-            recover(client, name).await.map_err(|error| error.during("switch recovery on").about(name))?;
+            recover(client, name, clock).await.map_err(|error| error.during("switch recovery on").about(name))?;
         }
     }
     if options.expiry {
@@ -208,26 +211,34 @@ fn key_schema(keys: &[&str]) -> Result<Vec<KeySchemaElement>> {
     keys.iter().zip(types).map(element).collect()
 }
 
-async fn wait_until_active(client: &Client, name: &str) -> Result<()> {
-    const TURNS: u32 = 180;
-    const TURN: Duration = Duration::from_secs(1);
+/// How often, and how long after each other, to ask for what takes the service a while.
+const TURNS: u32 = 180;
+const TURN: Duration = Duration::from_secs(1);
+
+async fn wait_until_active(client: &Client, name: &str, clock: &dyn Clock) -> Result<()> {
     for _ in 0..TURNS {
-        let described = client.describe_table().table_name(name).send().await;
-        let description = described.map_err(|error| dynamodb(error).during("describe table").about(name))?;
+        let description = client.describe_table().table_name(name).send().await.map_err(dynamodb)?;
         let status = description.table.as_ref().and_then(TableDescription::table_status);
         if status == Some(&TableStatus::Active) {
             return Ok(());
         }
-        SystemClock.sleep(TURN).await;
+        clock.sleep(TURN).await;
     }
-    Err(table_not_ready(name))
+    Err(table_not_ready())
 }
 
-async fn recover(client: &Client, name: &str) -> Result<()> {
+/// For a while after a table can be used, its recovery cannot be switched on.
+async fn recover(client: &Client, name: &str, clock: &dyn Clock) -> Result<()> {
     let on = PointInTimeRecoverySpecification::builder().point_in_time_recovery_enabled(true).build();
     let request = client.update_continuous_backups().table_name(name);
     let request = request.point_in_time_recovery_specification(on.map_err(unmade_request)?);
-    request.send().await.map(|_| ()).map_err(dynamodb)
+    for _ in 0..TURNS {
+        match request.clone().send().await.map_err(dynamodb) {
+            Err(error) if error.kind() == ErrorKind::Busy => clock.sleep(TURN).await,
+            result => return result.map(|_| ()),
+        }
+    }
+    Err(table_not_ready())
 }
 
 /// What is on already must not be switched on again: the service refuses that.
@@ -250,4 +261,120 @@ pub(crate) fn bounded(client: &Client) -> Client {
     let config = client.config();
     let timeouts = timeouts::bounded(config.timeout_config(), ATTEMPT, OPERATION);
     Client::from_conf(config.to_builder().timeout_config(timeouts).build())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use aws_sdk_dynamodb::config::{BehaviorVersion, Credentials, Region};
+    use aws_sdk_dynamodb::operation::create_table::{CreateTableInput, CreateTableOutput};
+    use aws_sdk_dynamodb::operation::describe_table::DescribeTableOutput;
+    use aws_sdk_dynamodb::operation::describe_time_to_live::DescribeTimeToLiveOutput;
+    use aws_sdk_dynamodb::operation::update_continuous_backups::{
+        UpdateContinuousBackupsError, UpdateContinuousBackupsOutput,
+    };
+    use aws_sdk_dynamodb::operation::update_time_to_live::UpdateTimeToLiveOutput;
+    use aws_sdk_dynamodb::types::TimeToLiveDescription;
+    use aws_sdk_dynamodb::types::error::{ContinuousBackupsUnavailableException, ResourceInUseException};
+    use aws_smithy_mocks::{MockResponse, MockResponseInterceptor, Rule, RuleMode, create_mock_http_client, mock};
+    use kairos::clock::ManualClock;
+
+    use super::*;
+
+    fn client(rules: &[&Rule]) -> Client {
+        let interceptor = MockResponseInterceptor::new().rule_mode(RuleMode::MatchAny);
+        let interceptor = rules.iter().fold(interceptor, |interceptor, rule| interceptor.with_rule(rule));
+        let config = aws_sdk_dynamodb::Config::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .region(Region::new("us-east-1"))
+            .credentials_provider(Credentials::new("123456789012", "secret", None, None, "tests"))
+            .http_client(create_mock_http_client())
+            .interceptor(interceptor);
+        Client::from_conf(config.build())
+    }
+
+    /// Moves the clock whenever somebody waits.
+    async fn on<T>(clock: &ManualClock, future: impl Future<Output = T>) -> T {
+        let mut future = std::pin::pin!(future);
+        loop {
+            if let std::task::Poll::Ready(output) = futures_util::poll!(&mut future) {
+                return output;
+            }
+            match clock.next_timer() {
+                Some(timer) => clock.advance_to(timer),
+                None => tokio::task::yield_now().await,
+            }
+        }
+    }
+
+    fn described(status: TableStatus) -> DescribeTableOutput {
+        DescribeTableOutput::builder().table(TableDescription::builder().table_status(status).build()).build()
+    }
+
+    #[tokio::test]
+    async fn tables_are_made_one_after_the_other_as_the_options_say() {
+        let made = Arc::new(Mutex::new(Vec::<CreateTableInput>::new()));
+        let seen = made.clone();
+        let create = mock!(Client::create_table).then_compute_output(move |input| {
+            seen.lock().unwrap().push(input.clone());
+            CreateTableOutput::builder().build()
+        });
+        let creating = mock!(Client::describe_table).sequence().output(|| described(TableStatus::Creating)).times(3);
+        let describe = creating.output(|| described(TableStatus::Active)).repeatedly().build();
+        let unavailable = mock!(Client::update_continuous_backups).sequence().error(|| {
+            let error = ContinuousBackupsUnavailableException::builder().build();
+            UpdateContinuousBackupsError::ContinuousBackupsUnavailableException(error)
+        });
+        let recover =
+            unavailable.times(2).output(|| UpdateContinuousBackupsOutput::builder().build()).repeatedly().build();
+        let look = mock!(Client::describe_time_to_live).then_output(|| DescribeTimeToLiveOutput::builder().build());
+        let expire = mock!(Client::update_time_to_live).then_output(|| UpdateTimeToLiveOutput::builder().build());
+        let client = client(&[&create, &describe, &recover, &look, &expire]);
+        let clock = ManualClock::at("2026-01-01T00:00:00Z".parse().unwrap());
+        let options = TableOptions::new().with_kms_key("alias/kairos");
+        on(&clock, create_all(&client, &TableNames::of("App"), &options, &clock)).await.unwrap();
+
+        let made = made.lock().unwrap();
+        let names: Vec<_> = made.iter().filter_map(CreateTableInput::table_name).collect();
+        assert_eq!(names, ["AppProcesos", "AppCalendarizaciones", "AppEjecuciones"]);
+        for table in made.iter() {
+            assert_eq!(table.billing_mode(), Some(&BillingMode::PayPerRequest));
+            assert_eq!(table.deletion_protection_enabled(), Some(true));
+            assert_eq!(table.sse_specification().unwrap().kms_master_key_id(), Some("alias/kairos"));
+        }
+        let index = &made[0].global_secondary_indexes()[0];
+        assert_eq!((index.index_name(), index.key_schema().len()), (BY_SCHEDULE, 1));
+        assert_eq!(index.projection().unwrap().projection_type(), Some(&ProjectionType::All));
+        let calls = [&describe, &recover, &expire].map(Rule::num_calls);
+        assert_eq!(calls, [6, 5, 1], "until each is ready");
+        assert_eq!(clock.now().to_string(), "2026-01-01T00:00:05Z");
+    }
+
+    #[tokio::test]
+    async fn what_is_there_and_on_is_left_as_it_is() {
+        let create = mock!(Client::create_table)
+            .then_error(|| CreateTableError::ResourceInUseException(ResourceInUseException::builder().build()));
+        let describe = mock!(Client::describe_table).then_output(|| described(TableStatus::Active));
+        let look = mock!(Client::describe_time_to_live).then_output(|| {
+            let on = TimeToLiveDescription::builder().time_to_live_status(TimeToLiveStatus::Enabled).build();
+            DescribeTimeToLiveOutput::builder().time_to_live_description(on).build()
+        });
+        let options = TableOptions::new().with_point_in_time_recovery(false);
+        create_tables(&client(&[&create, &describe, &look]), &TableNames::of("App"), &options).await.unwrap();
+        assert_eq!([&create, &describe, &look].map(Rule::num_calls), [3, 3, 1]);
+    }
+
+    #[tokio::test]
+    async fn a_table_that_never_gets_ready_is_given_up() {
+        let create = mock!(Client::create_table).then_output(|| CreateTableOutput::builder().build());
+        let describe = mock!(Client::describe_table)
+            .then_compute_response(|_| MockResponse::Output(described(TableStatus::Creating)));
+        let client = client(&[&create, &describe]);
+        let clock = ManualClock::at("2026-01-01T00:00:00Z".parse().unwrap());
+        let made = on(&clock, create_all(&client, &TableNames::of("App"), &TableOptions::new(), &clock)).await;
+        let error = made.unwrap_err();
+        assert_eq!((error.kind(), error.subject()), (ErrorKind::Timeout, Some("AppProcesos")), "{error}");
+        assert_eq!(clock.now().to_string(), "2026-01-01T00:03:00Z");
+    }
 }

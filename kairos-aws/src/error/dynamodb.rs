@@ -5,10 +5,10 @@ use std::fmt;
 
 use aws_sdk_dynamodb::error::BuildError;
 use aws_sdk_dynamodb::types::error::{
-    ConditionalCheckFailedException, InternalServerError, ItemCollectionSizeLimitExceededException,
-    LimitExceededException, ProvisionedThroughputExceededException, ReplicatedWriteConflictException,
-    RequestLimitExceeded, ResourceInUseException, ResourceNotFoundException, ThrottlingException,
-    TransactionConflictException, TransactionInProgressException,
+    ConditionalCheckFailedException, ContinuousBackupsUnavailableException, InternalServerError,
+    ItemCollectionSizeLimitExceededException, LimitExceededException, ProvisionedThroughputExceededException,
+    ReplicatedWriteConflictException, RequestLimitExceeded, ResourceInUseException, ResourceNotFoundException,
+    ThrottlingException, TransactionConflictException, TransactionInProgressException,
 };
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::SdkError;
@@ -32,6 +32,7 @@ fn typed(error: &(dyn StdError + 'static)) -> Option<ErrorKind> {
     } else if error.is::<TransactionConflictException>()
         || error.is::<ReplicatedWriteConflictException>()
         || error.is::<ResourceInUseException>()
+        || error.is::<ContinuousBackupsUnavailableException>()
     {
         Some(ErrorKind::Busy)
     } else if error.is::<TransactionInProgressException>() {
@@ -113,8 +114,8 @@ pub(crate) fn no_outcome() -> Error {
     Error::new(ErrorKind::Invalid, "'EnCurso' is no outcome of a try; claim the execution instead")
 }
 
-pub(crate) fn table_not_ready(table: impl fmt::Display) -> Error {
-    Error::new(ErrorKind::Timeout, "the table is still being made; try again later").about(table)
+pub(crate) fn table_not_ready() -> Error {
+    Error::new(ErrorKind::Timeout, "the table is still being made; try again later")
 }
 
 #[cfg(test)]
@@ -123,11 +124,12 @@ mod tests {
 
     #[test]
     fn each_typed_error_has_its_kind() {
-        let table: [(Box<dyn StdError>, Option<ErrorKind>); 13] = [
+        let table: [(Box<dyn StdError>, Option<ErrorKind>); 14] = [
             (Box::new(ConditionalCheckFailedException::builder().build()), Some(ErrorKind::Lost)),
             (Box::new(TransactionConflictException::builder().build()), Some(ErrorKind::Busy)),
             (Box::new(ReplicatedWriteConflictException::builder().build()), Some(ErrorKind::Busy)),
             (Box::new(ResourceInUseException::builder().build()), Some(ErrorKind::Busy)),
+            (Box::new(ContinuousBackupsUnavailableException::builder().build()), Some(ErrorKind::Busy)),
             (Box::new(TransactionInProgressException::builder().build()), Some(ErrorKind::Timeout)),
             (Box::new(ThrottlingException::builder().build()), Some(ErrorKind::Throttled)),
             (Box::new(ProvisionedThroughputExceededException::builder().build()), Some(ErrorKind::Throttled)),
