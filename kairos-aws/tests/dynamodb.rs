@@ -7,6 +7,14 @@
     reason = "tests, also in the functions that they share"
 )]
 
+#[path = "dynamodb/executions.rs"]
+mod executions;
+#[path = "dynamodb/older.rs"]
+mod older;
+#[path = "dynamodb/requests.rs"]
+mod requests;
+#[path = "dynamodb/rows.rs"]
+mod rows;
 #[path = "dynamodb/suites.rs"]
 mod suites;
 #[path = "dynamodb/support.rs"]
