@@ -58,6 +58,18 @@ async fn a_claim_repeated_with_a_later_end_lasts_until_then() {
     assert_eq!(history.claim(&claim(&work, "otro", later(now, MINUTE))).await.unwrap(), Claimed::Held { until });
 }
 
+/// Nobody took it over: it is still the first attempt.
+#[tokio::test]
+async fn an_ended_claim_repeated_by_its_owner_is_the_same_attempt() {
+    let tables = Tables::new().await;
+    let (history, work, now) = (tables.history(), work("ventas", "2026-01-01T12:00:00Z"), SystemClock.now());
+    for repeated in [now, later(now, MINUTE * 2), later(now, MINUTE * 4)] {
+        assert_eq!(history.claim(&claim(&work, "uno", repeated)).await.unwrap(), Claimed::Granted { attempt: 1 });
+    }
+    let overtaken = claim(&work, "otro", later(now, MINUTE * 6));
+    assert_eq!(history.claim(&overtaken).await.unwrap(), Claimed::Granted { attempt: 2 });
+}
+
 async fn expiry(tables: &Tables, work: &WorkItem) -> String {
     let key = AttributeValue::S(work.execution_id.to_string());
     let request = tables.client.get_item().table_name(&tables.names.executions).key("IdEjecucion", key);
@@ -83,7 +95,7 @@ async fn an_execution_expires_after_its_claim_or_its_outcome_and_the_retention()
 
 async fn listed(history: &DynamoHistory, filter: &ExecutionFilter, limit: usize) -> (Vec<Execution>, usize) {
     let (mut all, mut pages, mut page) = (Vec::new(), 0, PageRequest::first(limit));
-    loop {
+    while pages < 100 {
         let answer = history.list(filter, &page).await.unwrap();
         all.extend(answer.items);
         pages += 1;
@@ -92,6 +104,7 @@ async fn listed(history: &DynamoHistory, filter: &ExecutionFilter, limit: usize)
             None => return (all, pages),
         }
     }
+    panic!("the listing of {filter:?} does not end");
 }
 
 /// Spread over the partitions of three states, most of one scheduled time, some of which are the processes' second.

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use kairos::backend::{Receiver as _, Store as _, Transaction};
+use kairos::backend::{ProcessFilter, Receiver as _, Store as _, Transaction};
 use kairos::clock::{Clock, SystemClock};
 use kairos::dispatcher::DispatchRequest;
+use kairos::page::PageRequest;
 use kairos::{
     Dispatcher, ErrorKind, ExecutionState, Executor, ProcessId, Registration, Scheduler, Specification, Tasks,
 };
@@ -102,6 +103,23 @@ async fn older_rows_are_adopted_and_deleted() {
     assert!(store.process(&id).await.unwrap().is_none());
     assert!(scheduler.unregister(&registered.process.id).await.unwrap());
     assert_eq!(store.schedule(&specification.schedule_id()).await.unwrap(), None, "the last one takes the record");
+}
+
+/// What is not said to be enabled is not, for every reader and every filter.
+#[tokio::test]
+async fn an_older_row_that_does_not_say_whether_it_is_enabled_is_listed_as_disabled() {
+    let tables = Tables::new().await;
+    let (id, specification) = put_rows(&tables).await;
+    let key = AttributeValue::S(id.as_str().into());
+    let update = tables.client.update_item().table_name(&tables.names.processes).key("IdProceso", key);
+    update.update_expression("REMOVE Habilitado").send().await.unwrap();
+    for filter in [ProcessFilter::default(), ProcessFilter::of_schedule(specification.schedule_id())] {
+        for (enabled, count) in [(false, 1), (true, 0)] {
+            let filter = filter.clone().with_enabled(enabled);
+            let page = tables.store().list_processes(&filter, &PageRequest::default()).await.unwrap();
+            assert_eq!(page.items.len(), count, "{filter:?}");
+        }
+    }
 }
 
 /// Compared by what they mean, and nothing less.

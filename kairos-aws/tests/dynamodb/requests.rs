@@ -10,7 +10,9 @@ use aws_sdk_dynamodb::config::interceptors::BeforeTransmitInterceptorContextRef;
 use aws_sdk_dynamodb::config::retry::RetryConfig;
 use aws_sdk_dynamodb::config::{BehaviorVersion, ConfigBag, Credentials, Intercept, Region, RuntimeComponents};
 use aws_sdk_dynamodb::error::BoxError;
+use aws_sdk_dynamodb::operation::get_item::GetItemOutput;
 use aws_sdk_dynamodb::operation::query::QueryOutput;
+use aws_sdk_dynamodb::operation::scan::ScanOutput;
 use aws_sdk_dynamodb::operation::transact_write_items::{
     TransactWriteItemsError, TransactWriteItemsInput, TransactWriteItemsOutput,
 };
@@ -198,6 +200,25 @@ async fn a_row_in_another_spelling_is_expected_as_it_is_spelled() {
     let (rule, asked) = service(move |_| older());
     let error = commit(&rule).await.unwrap_err();
     assert_eq!((error.kind(), asked.lock().unwrap().len()), (ErrorKind::Lost, 6));
+}
+
+/// DynamoDB Local has no lag: there, a read that may be old never is.
+#[tokio::test]
+async fn what_is_read_is_read_as_it_is_now() {
+    let get = mock!(Client::get_item)
+        .match_requests(|input| input.consistent_read() == Some(true))
+        .then_output(|| GetItemOutput::builder().build());
+    let scan = mock!(Client::scan)
+        .match_requests(|input| input.consistent_read() == Some(true))
+        .then_output(|| ScanOutput::builder().build());
+    let (client, names) = (client(&[&get, &scan]), TableNames::of("App"));
+    let (store, history) = (DynamoStore::new(&client, &names), DynamoHistory::new(&client, &names));
+    assert_eq!(store.process(&ProcessId::of("ventas")).await.unwrap(), None);
+    assert_eq!(store.schedule(&"calendarizacion-x".into()).await.unwrap(), None);
+    let id = work("a", "2026-01-01T12:00:00Z").execution_id;
+    assert_eq!(history.get(id).await.unwrap(), None);
+    assert!(store.list_schedules(&PageRequest::default()).await.unwrap().items.is_empty());
+    assert_eq!((get.num_calls(), scan.num_calls()), (3, 1));
 }
 
 #[tokio::test]
