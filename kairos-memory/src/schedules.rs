@@ -293,7 +293,9 @@ impl State {
         while self.is_occurrence_next() {
             let Self { triggers, retries, .. } = self;
             let is_held_back = |schedule: &str| retries.room() == Room::Others && retries.has(schedule);
-            match triggers.fire(now, catch_up, is_held_back) {
+            // The wheel may tell too early a time: what is due after the first of those given back has to wait for that.
+            let until = retries.next_due().map_or(now, |due| due.min(now));
+            match triggers.fire(now, until, catch_up, is_held_back) {
                 Some(Fired::Due(input)) => return Some(Firing { input, attempt: 1, first_taken_at: now }),
                 Some(Fired::HeldBack) => {}
                 Some(Fired::Missed(missed)) => self.missed.add(missed),

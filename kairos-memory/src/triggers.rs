@@ -170,10 +170,11 @@ impl Triggers {
     pub(crate) fn fire(
         &mut self,
         now: Timestamp,
+        until: Timestamp,
         catch_up: Duration,
         is_held_back: impl Fn(&str) -> bool,
     ) -> Option<Fired> {
-        let slot = self.timers.pop(tick(now))?;
+        let slot = self.timers.pop(tick(until))?;
         let packed = self.packed.get(slot)?;
         let oldest = tick(now).saturating_sub(millis(catch_up)).saturating_sub(packed.delay());
         let timetable = self.timetable(packed);
