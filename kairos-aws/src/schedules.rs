@@ -27,10 +27,10 @@ use kairos::chance::Chance;
 use kairos::clock::{Clock, ClockExt as _, SystemClock};
 use kairos::page::{Page, PageRequest};
 use kairos::retry::Backoff;
-use kairos::{Arn, Error, ErrorKind, Fault, Result, ScheduleId, TargetKind, Timetable};
+use kairos::{Arn, Error, ErrorKind, Fault, Result, ScheduleId, TargetKind, Timetable, limits};
 
 use self::cursor::Place;
-use self::definition::{Definition, check, date, differences, is_name};
+use self::definition::{Definition, date};
 use crate::error::scheduler::{foreign_cursor, other_trigger, restless, scheduler};
 use crate::timeouts::bounded;
 
@@ -96,7 +96,7 @@ impl EventBridgeSchedules {
     /// [`Invalid`](ErrorKind::Invalid), with a fault for each of `group`, `target` and `role` that is none.
     pub fn new(client: &Client, group: &str, target: &str, role: &str) -> Result<Self> {
         let mut faults = Vec::new();
-        if !is_name(group) {
+        if !limits::is_trigger_name(group) {
             faults.push(Fault::new("group", format!("'{group}' is no group name")));
         }
         let kind = kairos::Target::parse(target).map(|target| target.kind());
@@ -250,7 +250,7 @@ impl EventBridgeSchedules {
     /// What to do about a trigger that exists: nothing, or bring its delivery up to date. `None` if it is gone by now.
     async fn adopt(&self, wanted: &Trigger, found: GetScheduleOutput, now: Timestamp) -> Result<Option<String>> {
         let key = wanted.key();
-        let faults = differences(&self.trigger(&key, &found).specification, &wanted.specification);
+        let faults = self.trigger(&key, &found).specification.differences(&wanted.specification);
         if !faults.is_empty() {
             return Err(other_trigger(&wanted.schedule_id, faults));
         }
@@ -292,7 +292,7 @@ impl EventBridgeSchedules {
 
     async fn create_checked(&self, trigger: &Trigger) -> Result<String> {
         let now = self.clock.now();
-        let timetable = check(trigger, now)?;
+        let timetable = trigger.timetable(now)?;
         let key = trigger.key();
         let group = self.group_of(&key);
         if group != self.group && !self.others.iter().any(|other| other == group) {
@@ -455,5 +455,5 @@ impl ScheduleBackend for EventBridgeSchedules {
 
 /// No trigger bears another name, whatever a server would take.
 fn may_exist(key: &TriggerKey) -> bool {
-    is_name(key.schedule_id.as_str()) && key.group.as_deref().is_none_or(is_name)
+    limits::is_trigger_name(key.schedule_id.as_str()) && key.group.as_deref().is_none_or(limits::is_trigger_name)
 }

@@ -15,7 +15,7 @@ use kairos::backend::{ScheduleBackend, Trigger, TriggerKey};
 use kairos::clock::{Clock, between, later};
 use kairos::page::{Page, PageRequest};
 use kairos::retry::Backoff;
-use kairos::{Error, Fault, Result, Specification, TriggerInput, limits};
+use kairos::{Result, TriggerInput};
 use tokio::sync::Notify;
 
 use crate::error;
@@ -337,12 +337,12 @@ impl fmt::Debug for MemorySchedules {
 #[async_trait]
 impl ScheduleBackend for MemorySchedules {
     async fn create(&self, trigger: &Trigger) -> Result<String> {
-        let (timetable, id_length) = check(trigger, self.clock.now())?;
+        let timetable = trigger.timetable(self.clock.now())?;
         let key = trigger.key();
         let mut state = lock(&self.state);
         let now = state.see(self.clock.now());
         if let Some(existing) = state.triggers.find(&key).and_then(|slot| state.triggers.get(slot)) {
-            let faults = differences(&existing.specification, &trigger.specification);
+            let faults = existing.specification.differences(&trigger.specification);
             return if faults.is_empty() {
                 Ok(name(&key))
             } else {
@@ -350,7 +350,7 @@ impl ScheduleBackend for MemorySchedules {
             };
         }
         let before = state.next_due();
-        state.triggers.insert(trigger, &timetable, id_length, timetable.next_after(now));
+        state.triggers.insert(trigger, &timetable, timetable.next_after(now));
         let is_earlier = state.next_due().is_some_and(|due| before.is_none_or(|before| due < before));
         drop(state);
         if is_earlier {
@@ -384,64 +384,4 @@ fn name(key: &TriggerKey) -> String {
         Some(group) => format!("kairos:memory:schedule/{group}/{}", key.schedule_id),
         None => format!("kairos:memory:schedule/{}", key.schedule_id),
     }
-}
-
-/// Refuses what EventBridge Scheduler refuses, so that a test fails here and not there.
-fn check(trigger: &Trigger, now: Timestamp) -> Result<(kairos::Timetable, u8)> {
-    const MAX_NAME: u8 = 64;
-    let specification = &trigger.specification;
-    let mut faults = Vec::new();
-    let is_name = |text: &str| {
-        let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-        u8::try_from(text.len()).ok().filter(|length| (1..=MAX_NAME).contains(length) && text.chars().all(fits))
-    };
-    let id_length = is_name(trigger.schedule_id.as_str());
-    if id_length.is_none() {
-        faults.push(Fault::new(
-            "idCalendarizacion",
-            format!(
-                "'{}' is no name of a trigger: 1 to 64 letters, digits, '-', '_' and '.' are expected",
-                trigger.schedule_id
-            ),
-        ));
-    }
-    if let Some(group) = specification.group.as_deref().filter(|group| is_name(group).is_none()) {
-        faults.push(Fault::new(
-            "grupo",
-            format!("'{group}' is no group name: 1 to 64 letters, digits, '-', '_' and '.' are expected"),
-        ));
-    }
-    if let Some(minutes) = specification.window_minutes.filter(|minutes| !limits::WINDOW_MINUTES.contains(minutes)) {
-        faults.push(Fault::new("ventanaMinutos", format!("{minutes} is out of range 1-1440")));
-    }
-    if let (Some(start), Some(end)) = (specification.start, specification.end)
-        && end <= start
-    {
-        faults.push(Fault::new("fin", format!("must be after inicio ({start}), not {end}")));
-    }
-    match (specification.timetable(trigger.anchor.unwrap_or(now)), id_length) {
-        (Ok(timetable), Some(id_length)) if faults.is_empty() => Ok((timetable, id_length)),
-        (timetable, _) => {
-            faults.extend(timetable.err().iter().flat_map(Error::faults).cloned());
-            Err(Error::invalid(faults).during("create").about(&trigger.schedule_id))
-        }
-    }
-}
-
-/// The fields in which a trigger that exists differs from the one that is wanted.
-fn differences(existing: &Specification, wanted: &Specification) -> Vec<Fault> {
-    fn show(value: Option<impl fmt::Display>) -> String {
-        value.map_or_else(|| "nothing".into(), |value| format!("'{value}'"))
-    }
-    [
-        ("cron", show(Some(&existing.expression)), show(Some(&wanted.expression))),
-        ("zonaHoraria", show(existing.time_zone.as_ref()), show(wanted.time_zone.as_ref())),
-        ("inicio", show(existing.start), show(wanted.start)),
-        ("fin", show(existing.end), show(wanted.end)),
-        ("ventanaMinutos", show(existing.window_minutes), show(wanted.window_minutes)),
-    ]
-    .into_iter()
-    .filter(|(_, existing, wanted)| existing != wanted)
-    .map(|(field, existing, wanted)| Fault::new(field, format!("is {existing}, not {wanted}")))
-    .collect()
 }

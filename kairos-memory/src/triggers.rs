@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use kairos::backend::{Trigger, TriggerKey};
 use kairos::clock::earlier;
-use kairos::{Expression, ScheduleId, Specification, Timetable, TriggerInput};
+use kairos::{Expression, ScheduleId, Specification, Timetable, TriggerInput, limits};
 
 use crate::listing::fingerprint;
 use crate::schedules::Missed;
@@ -118,8 +118,10 @@ impl Triggers {
         self.by_key.find(self.hasher.hash_one(name), same).copied()
     }
 
-    /// Adds a trigger that is not there yet and whose id has this length, with a timer for its next occurrence if it has one.
-    pub(crate) fn insert(&mut self, trigger: &Trigger, timetable: &Timetable, id_length: u8, next: Option<Timestamp>) {
+    /// Adds a trigger that is not there yet and has been checked, with a timer for its next occurrence if it has one.
+    pub(crate) fn insert(&mut self, trigger: &Trigger, timetable: &Timetable, next: Option<Timestamp>) {
+        const { assert!(limits::TRIGGER_NAME <= u8::MAX as usize) };
+        let id_length = u8::try_from(trigger.schedule_id.as_str().len()).unwrap_or_default();
         let specification = &trigger.specification;
         let packed = Packed {
             text: [trigger.schedule_id.as_str(), &specification.expression].concat().into(),

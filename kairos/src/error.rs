@@ -139,6 +139,25 @@ impl Fault {
         Self { field, message: bounded_line(message.into()), at: None }
     }
 
+    /// What tells a field that is so from one that was asked for, if they differ. Both values are shown.
+    ///
+    /// ```
+    /// use kairos::Fault;
+    ///
+    /// let fault = Fault::of_difference("zonaHoraria", Some(&"America/Lima"), None).unwrap();
+    /// assert_eq!(fault.to_string(), "zonaHoraria: is 'America/Lima', not nothing");
+    /// assert_eq!(Fault::of_difference("cron", Some(&"rate(1 day)"), Some(&"rate(1 day)")), None);
+    /// ```
+    #[must_use]
+    pub fn of_difference<T: PartialEq + fmt::Display>(
+        field: &'static str,
+        existing: Option<&T>,
+        wanted: Option<&T>,
+    ) -> Option<Self> {
+        let show = |value: Option<&T>| value.map_or_else(|| "nothing".into(), |value| format!("'{value}'"));
+        (existing != wanted).then(|| Self::new(field, format!("is {}, not {}", show(existing), show(wanted))))
+    }
+
     /// The same fault, pointing at a byte of the field's text.
     #[must_use]
     pub fn with_at(mut self, at: usize) -> Self {

@@ -1,6 +1,5 @@
 //! What a trigger is at the service, and back.
 
-use std::fmt;
 use std::time::Duration;
 
 use aws_sdk_scheduler::operation::get_schedule::GetScheduleOutput;
@@ -9,11 +8,9 @@ use aws_sdk_scheduler::types::{FlexibleTimeWindow, FlexibleTimeWindowMode, Sched
 use jiff::Timestamp;
 use kairos::backend::Trigger;
 use kairos::clock::{earlier, later, whole_second};
-use kairos::{Error, Expression, Fault, Result, ScheduleId, Specification, Timetable, TriggerInput, limits};
+use kairos::{Expression, Result, ScheduleId, Specification, Timetable, TriggerInput};
 use serde::{Deserialize, Serialize};
 
-/// Longest name of a trigger and of a group, in characters (EventBridge Scheduler API, `CreateSchedule`, `Name`, `GroupName`).
-const MAX_NAME: usize = 64;
 /// By how much this clock may be ahead of the service's. What was due so little ago may still be due there.
 const SKEW: Duration = Duration::from_secs(60);
 
@@ -148,66 +145,4 @@ fn input(id: &ScheduleId, written: Option<&Specification>) -> String {
 /// The service knows no bare fields.
 fn at_service(expression: &str) -> String {
     if expression.contains('(') { expression.to_owned() } else { format!("cron({expression})") }
-}
-
-/// Whether a trigger or a group can bear this name.
-pub(super) fn is_name(text: &str) -> bool {
-    let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-    !text.is_empty() && text.len() <= MAX_NAME && text.chars().all(fits)
-}
-
-/// Refuses by field what the service would refuse; the length of the expression is the dialect's to check, and the input is bounded by all
-/// the others.
-pub(super) fn check(trigger: &Trigger, now: Timestamp) -> Result<Timetable> {
-    let Specification { start, end, window_minutes, group, .. } = &trigger.specification;
-    let mut faults = Vec::new();
-    let mut refuse = |field, why: String| faults.push(Fault::new(field, why));
-    if !is_name(trigger.schedule_id.as_str()) {
-        let id = &trigger.schedule_id;
-        refuse(
-            "idCalendarizacion",
-            format!("'{id}' is no name of a trigger: 1 to 64 letters, digits, '-', '_' and '.' are expected"),
-        );
-    }
-    if let Some(group) = group.as_deref().filter(|group| !is_name(group)) {
-        refuse("grupo", format!("'{group}' is no group name: 1 to 64 letters, digits, '-', '_' and '.' are expected"));
-    }
-    if let Some(minutes) = window_minutes.filter(|minutes| !limits::WINDOW_MINUTES.contains(minutes)) {
-        refuse("ventanaMinutos", format!("{minutes} is out of range 1-1440"));
-    }
-    if let (Some(start), Some(end)) = (start, end)
-        && end <= start
-    {
-        refuse("fin", format!("must be after inicio ({start}), not {end}"));
-    }
-    let length = trigger.description.as_deref().map_or(0, |text| text.chars().count());
-    if length > limits::DESCRIPTION {
-        refuse("descripcion", format!("is {length} characters long; {} are allowed", limits::DESCRIPTION));
-    }
-    let timetable = trigger.specification.timetable(trigger.anchor.unwrap_or(now));
-    match timetable {
-        Ok(timetable) if faults.is_empty() => Ok(timetable),
-        timetable => {
-            faults.extend(timetable.err().iter().flat_map(Error::faults).cloned());
-            Err(Error::invalid(faults))
-        }
-    }
-}
-
-/// The fields in which a trigger that exists differs from the one that is wanted.
-pub(super) fn differences(existing: &Specification, wanted: &Specification) -> Vec<Fault> {
-    fn show(value: Option<impl fmt::Display>) -> String {
-        value.map_or_else(|| "nothing".into(), |value| format!("'{value}'"))
-    }
-    [
-        ("cron", show(Some(&existing.expression)), show(Some(&wanted.expression))),
-        ("zonaHoraria", show(existing.time_zone.as_ref()), show(wanted.time_zone.as_ref())),
-        ("inicio", show(existing.start), show(wanted.start)),
-        ("fin", show(existing.end), show(wanted.end)),
-        ("ventanaMinutos", show(existing.window_minutes), show(wanted.window_minutes)),
-    ]
-    .into_iter()
-    .filter(|(_, existing, wanted)| existing != wanted)
-    .map(|(field, existing, wanted)| Fault::new(field, format!("is {existing}, not {wanted}")))
-    .collect()
 }

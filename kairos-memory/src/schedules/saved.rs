@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::missed::{Account, Missed};
 use super::retries::Retries;
-use super::{Firing, MemorySchedules, State, check};
+use super::{Firing, MemorySchedules, State};
 use crate::error;
 use crate::saved::{Version, row};
 use crate::sync::lock;
@@ -193,9 +193,10 @@ fn read(saved: SavedSchedules) -> Result<State> {
         if triggers.find(&trigger.key()).is_some() {
             return Err(unreadable("the trigger is there twice"));
         }
-        let (timetable, id_length) = check(&trigger, next.unwrap_or_default())
+        let timetable = trigger
+            .timetable(next.unwrap_or_default())
             .map_err(|error| unreadable("there can be no such trigger").with_faults(error.faults().to_vec()))?;
-        triggers.insert(&trigger, &timetable, id_length, next);
+        triggers.insert(&trigger, &timetable, next);
     }
     let mut waiting = Retries::default();
     for SavedRetry { due, firing } in retries {

@@ -5,9 +5,10 @@ use std::fmt;
 use async_trait::async_trait;
 use jiff::Timestamp;
 
-use crate::error::Result;
-use crate::model::{ScheduleId, Specification};
+use crate::error::{Error, Fault, Result};
+use crate::model::{ScheduleId, Specification, check_description, limits};
 use crate::page::{Page, PageRequest};
+use crate::timetable::Timetable;
 
 /// Keeps one trigger per schedule and fires it at each occurrence, handing [`TriggerInput`](crate::TriggerInput) to a dispatcher.
 ///
@@ -77,6 +78,26 @@ impl Trigger {
     pub fn with_description(mut self, description: impl Into<Option<String>>) -> Self {
         self.description = description.into();
         self
+    }
+
+    /// When it fires, if a scheduler service takes it as it is; counting from `now` if it is a rate without a start or an anchor.
+    ///
+    /// # Errors
+    /// [`Invalid`](crate::ErrorKind::Invalid), with a fault for every field that EventBridge Scheduler would refuse: so that a backend need not,
+    /// and a test fails here and not there.
+    pub fn timetable(&self, now: Timestamp) -> Result<Timetable> {
+        let timetable = self.specification.checked(self.anchor.unwrap_or(now));
+        let id = self.schedule_id.as_str();
+        let misnamed = (!limits::is_trigger_name(id))
+            .then(|| Fault::new("idCalendarizacion", limits::no_trigger_name(id, "name of a trigger")));
+        let mut faults: Vec<_> = misnamed.into_iter().chain(check_description(self.description.as_deref())).collect();
+        match timetable {
+            Ok(timetable) if faults.is_empty() => Ok(timetable),
+            timetable => {
+                faults.extend(timetable.err().into_iter().flatten());
+                Err(Error::invalid(faults).during("create").about(id))
+            }
+        }
     }
 
     /// What names it.

@@ -16,6 +16,7 @@ pub use id::{ExecutionId, ProcessId, ScheduleId};
 pub(crate) use message::check_identity;
 pub use message::{Body, Origin, TriggerInput, WorkItem};
 pub use placeholders::Placeholders;
+pub(crate) use policy::check_description;
 pub(crate) use policy::payload;
 pub use policy::{Policy, limits};
 pub use process::Process;

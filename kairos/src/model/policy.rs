@@ -55,14 +55,25 @@ pub mod limits {
     pub const DESCRIPTION: usize = 512;
     /// Most labels, and the longest key and value in characters (the limits of AWS tags).
     pub const TAGS: (usize, usize, usize) = (50, 128, 256);
-    /// Longest group name, in characters (EventBridge Scheduler `CreateScheduleGroup`).
-    pub const GROUP: usize = 64;
+    /// Longest name of a trigger and of a group, in characters (EventBridge Scheduler `CreateSchedule`, `Name`, `GroupName`).
+    pub const TRIGGER_NAME: usize = 64;
     /// Range of the flexible window, in minutes (EventBridge Scheduler `FlexibleTimeWindow`).
     pub const WINDOW_MINUTES: std::ops::RangeInclusive<u32> = 1..=1_440;
     /// Range of a process's own limit on tries (EventBridge Scheduler `RetryPolicy`, which starts at 0 retries).
     pub const ATTEMPTS: std::ops::RangeInclusive<u32> = 1..=185;
     /// Range of a process's own limit on age, in seconds; no message outlives 14 days (SQS `MessageRetentionPeriod`).
     pub const AGE_SECONDS: std::ops::RangeInclusive<u64> = 60..=1_209_600;
+
+    /// Whether a trigger or a group can bear this name: letters, digits, `-`, `_` and `.`, as many as [`TRIGGER_NAME`] says.
+    #[must_use]
+    pub fn is_trigger_name(text: &str) -> bool {
+        let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+        (1..=TRIGGER_NAME).contains(&text.len()) && text.chars().all(fits)
+    }
+
+    pub(crate) fn no_trigger_name(text: &str, what: &str) -> String {
+        format!("'{text}' is no {what}: 1 to {TRIGGER_NAME} letters, digits, '-', '_' and '.' are expected")
+    }
 }
 
 impl Policy {
@@ -98,10 +109,9 @@ impl Policy {
     pub fn check(&self, registration: &Registration) -> Result<(), Error> {
         let mut faults = Vec::new();
         check_name(&registration.name, &mut faults);
-        check_times(registration, &mut faults);
+        faults.extend(registration.specification().checked(Timestamp::UNIX_EPOCH).err().into_iter().flatten());
         check_labels(registration, &mut faults);
         check_characters(registration, &mut faults);
-        faults.extend(out_of_range("ventanaMinutos", registration.window_minutes, &limits::WINDOW_MINUTES));
         faults.extend(limits_out_of_range(registration.max_attempts, registration.max_age_seconds));
         let target = parse_target(&registration.target).map_err(|refused| faults.push(refused.fault)).ok();
         let checked = target.as_ref().map_or(Ok(()), |target| self.check_target(target));
@@ -243,39 +253,15 @@ fn check_name(name: &str, faults: &mut Vec<Fault>) {
     }
 }
 
-fn check_times(registration: &Registration, faults: &mut Vec<Fault>) {
-    if let Err(error) = registration.specification().timetable(Timestamp::UNIX_EPOCH) {
-        faults.extend_from_slice(error.faults());
-    }
-    if let (Some(start), Some(end)) = (registration.start, registration.end)
-        && end <= start
-    {
-        faults.push(Fault::new("fin", format!("must be after inicio ({start}), not {end}")));
-    }
-    if let Some(group) = &registration.group {
-        let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-        if group.is_empty() || group.len() > limits::GROUP || !group.chars().all(fits) {
-            faults.push(Fault::new(
-                "grupo",
-                format!(
-                    "'{group}' is no group name: 1 to {} letters, digits, '-', '_' and '.' are expected",
-                    limits::GROUP
-                ),
-            ));
-        }
-    }
+/// Whether a description is longer than the service keeps.
+pub(crate) fn check_description(description: Option<&str>) -> Option<Fault> {
+    let length = description?.chars().count();
+    (length > limits::DESCRIPTION)
+        .then(|| Fault::new("descripcion", format!("is {length} characters long; {} are allowed", limits::DESCRIPTION)))
 }
 
 fn check_labels(registration: &Registration, faults: &mut Vec<Fault>) {
-    if let Some(description) = &registration.description {
-        let length = description.chars().count();
-        if length > limits::DESCRIPTION {
-            faults.push(Fault::new(
-                "descripcion",
-                format!("is {length} characters long; {} are allowed", limits::DESCRIPTION),
-            ));
-        }
-    }
+    faults.extend(check_description(registration.description.as_deref()));
     let (most, longest_key, longest_value) = limits::TAGS;
     if let Some(tags) = &registration.tags {
         if tags.len() > most {
@@ -306,7 +292,7 @@ fn check_characters(registration: &Registration, faults: &mut Vec<Fault>) {
     }
 }
 
-fn out_of_range<T: PartialOrd + std::fmt::Display>(
+pub(crate) fn out_of_range<T: PartialOrd + std::fmt::Display>(
     field: &'static str,
     value: Option<T>,
     range: &std::ops::RangeInclusive<T>,

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::id::{SCHEDULE_PREFIX, ScheduleId, encode};
+use super::policy::{limits, out_of_range};
 use crate::error::{Error, Fault};
 use crate::expression::Expression;
 use crate::timetable::Timetable;
@@ -48,8 +49,6 @@ pub struct Specification {
     pub group: Option<String>,
 }
 
-/// A trigger's name may hold this many characters (EventBridge Scheduler API, `CreateSchedule`, `Name`).
-const MAX_ID_LEN: usize = 64;
 /// 128 bits, in hexadecimal digits.
 const HASH_LEN: usize = 32;
 
@@ -110,11 +109,11 @@ impl Specification {
     pub fn schedule_id(&self) -> ScheduleId {
         if self.is_bare() {
             let id = format!("{SCHEDULE_PREFIX}{}", encode(&self.expression));
-            if id.len() <= MAX_ID_LEN {
+            if id.len() <= limits::TRIGGER_NAME {
                 return id.into();
             }
         }
-        let readable = self.readable(MAX_ID_LEN - SCHEDULE_PREFIX.len() - 1 - HASH_LEN);
+        let readable = self.readable(limits::TRIGGER_NAME - SCHEDULE_PREFIX.len() - 1 - HASH_LEN);
         format!("{SCHEDULE_PREFIX}{readable}-{}", self.hash()).into()
     }
 
@@ -191,6 +190,40 @@ impl Specification {
             _ => Err(Error::invalid(faults)),
         }
     }
+
+    /// The same, refusing by field whatever a scheduler service would refuse.
+    pub(crate) fn checked(&self, anchor: Timestamp) -> Result<Timetable, Vec<Fault>> {
+        let timetable = self.timetable(anchor);
+        let mut faults = timetable.as_ref().map_or_else(|error| error.faults().to_vec(), |_| Vec::new());
+        if let (Some(start), Some(end)) = (self.start, self.end)
+            && end <= start
+        {
+            faults.push(Fault::new("fin", format!("must be after inicio ({start}), not {end}")));
+        }
+        faults.extend(out_of_range("ventanaMinutos", self.window_minutes, &limits::WINDOW_MINUTES));
+        if let Some(group) = self.group.as_deref().filter(|group| !limits::is_trigger_name(group)) {
+            faults.push(Fault::new("grupo", limits::no_trigger_name(group, "group name")));
+        }
+        match timetable {
+            Ok(timetable) if faults.is_empty() => Ok(timetable),
+            _ => Err(faults),
+        }
+    }
+
+    /// The fields in which a trigger that exists differs from one that is wanted; `grupo` is part of what names it, and not among them.
+    #[must_use]
+    pub fn differences(&self, wanted: &Self) -> Vec<Fault> {
+        [
+            Fault::of_difference("cron", Some(&self.expression), Some(&wanted.expression)),
+            Fault::of_difference("zonaHoraria", self.time_zone.as_ref(), wanted.time_zone.as_ref()),
+            Fault::of_difference("inicio", self.start.as_ref(), wanted.start.as_ref()),
+            Fault::of_difference("fin", self.end.as_ref(), wanted.end.as_ref()),
+            Fault::of_difference("ventanaMinutos", self.window_minutes.as_ref(), wanted.window_minutes.as_ref()),
+        ]
+        .into_iter()
+        .flatten()
+        .collect()
+    }
 }
 
 #[cfg(test)]
@@ -233,7 +266,7 @@ mod tests {
         let ids: std::collections::BTreeSet<_> = all.iter().map(Specification::schedule_id).collect();
         assert_eq!(ids.len(), all.len());
         for id in ids {
-            assert!(id.as_str().len() <= MAX_ID_LEN, "{id}");
+            assert!(id.as_str().len() <= limits::TRIGGER_NAME, "{id}");
             let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
             assert!(id.as_str().chars().all(fits), "{id}");
         }

@@ -1,5 +1,6 @@
 //! Registering and unregistering.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::Scheduler;
@@ -155,33 +156,33 @@ fn conflict(differing: Vec<Fault>) -> Error {
 
 /// The fields in which a registration differs from what is stored under its name.
 fn differences(stored: &Process, asked: &Registration) -> Vec<Fault> {
-    fn field<T: PartialEq + std::fmt::Debug>(name: &'static str, stored: &T, asked: &T, differing: &mut Vec<Fault>) {
-        if stored != asked {
-            differing.push(Fault::new(name, format!("is {stored:?}, asked for is {asked:?}")));
-        }
-    }
-    let mut differing = Vec::new();
     let specification = asked.specification();
-    if !has_expression(stored, &specification) {
-        differing.push(Fault::new("cron", "is another expression"));
-    }
-    field("arnRol", &stored.role, &asked.role, &mut differing);
-    field("arnProceso", &stored.target, &asked.target, &mut differing);
-    if stored.parameters != asked.parameters {
+    let (stored_tags, asked_tags) = (stored.tags.as_ref().map(labels), asked.tags.as_ref().map(labels));
+    [
+        (!has_expression(stored, &specification)).then(|| Fault::new("cron", "is another expression")),
+        Fault::of_difference("arnRol", stored.role.as_ref(), asked.role.as_ref()),
+        Fault::of_difference("arnProceso", Some(&stored.target), Some(&asked.target)),
         // Not shown: parameters are often secret, and may be large.
-        differing.push(Fault::new("parametros", "is another text"));
-    }
-    field("habilitado", &stored.enabled, &asked.enabled, &mut differing);
-    field("zonaHoraria", &stored.time_zone, &specification.time_zone, &mut differing);
-    field("inicio", &stored.start, &asked.start, &mut differing);
-    field("fin", &stored.end, &asked.end, &mut differing);
-    field("ventanaMinutos", &stored.window_minutes, &asked.window_minutes, &mut differing);
-    field("grupo", &stored.group, &asked.group, &mut differing);
-    field("etiquetas", &stored.tags, &asked.tags, &mut differing);
-    field("descripcion", &stored.description, &asked.description, &mut differing);
-    field("maximoIntentos", &stored.max_attempts, &asked.max_attempts, &mut differing);
-    field("edadMaximaSegundos", &stored.max_age_seconds, &asked.max_age_seconds, &mut differing);
-    differing
+        (stored.parameters != asked.parameters).then(|| Fault::new("parametros", "is another text")),
+        Fault::of_difference("habilitado", Some(&stored.enabled), Some(&asked.enabled)),
+        Fault::of_difference("zonaHoraria", stored.time_zone.as_ref(), specification.time_zone.as_ref()),
+        Fault::of_difference("inicio", stored.start.as_ref(), asked.start.as_ref()),
+        Fault::of_difference("fin", stored.end.as_ref(), asked.end.as_ref()),
+        Fault::of_difference("ventanaMinutos", stored.window_minutes.as_ref(), asked.window_minutes.as_ref()),
+        Fault::of_difference("grupo", stored.group.as_ref(), asked.group.as_ref()),
+        Fault::of_difference("etiquetas", stored_tags.as_ref(), asked_tags.as_ref()),
+        Fault::of_difference("descripcion", stored.description.as_ref(), asked.description.as_ref()),
+        Fault::of_difference("maximoIntentos", stored.max_attempts.as_ref(), asked.max_attempts.as_ref()),
+        Fault::of_difference("edadMaximaSegundos", stored.max_age_seconds.as_ref(), asked.max_age_seconds.as_ref()),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}
+
+fn labels(tags: &BTreeMap<String, String>) -> String {
+    // As JSON, so that no two sets of labels look alike.
+    serde_json::to_string(tags).unwrap_or_default()
 }
 
 /// Whether a stored process has this expression. The row does not hold it, but its schedule's id depends on it.
