@@ -77,6 +77,10 @@ impl Sender {
         self
     }
 
+    pub(crate) fn limits(&self) -> QueueLimits {
+        self.queue.limits()
+    }
+
     /// Sends all messages, whatever becomes of single ones. The seed spreads the retries of different calls.
     pub(crate) async fn send(&self, messages: &[Message], seed: u128) -> Sent {
         let limits = self.queue.limits();

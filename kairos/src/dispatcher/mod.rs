@@ -3,13 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::future::{OptionFuture, join};
+use futures_util::future::{join, ready};
 use jiff::Timestamp;
+use uuid::Uuid;
 
 use crate::backend::{Message, ProcessFilter, Queue, Store};
-use crate::clock::{Clock, later};
+use crate::clock::{Clock, between, later};
 use crate::error::{Error, ErrorKind, Result};
-use crate::model::{Origin, Process, ScheduleId, TriggerInput, WorkItem};
+use crate::model::{Origin, Process, ProcessId, ScheduleId, TriggerInput, WorkItem};
 use crate::page::{Cursor, Page, PageRequest};
 use crate::retry::retrying;
 use crate::sender::{Sender, Sent};
@@ -56,12 +57,32 @@ pub struct DispatcherConfig {
     pub margin: Duration,
     /// How messages are sent.
     pub send: SendConfig,
+    /// Over how long a time from its nominal one an occurrence is spread, so that its targets are not all called at once; zero is not
+    /// at all. Each process has its own place in it, the same at every occurrence, whoever dispatches it and however often. No message is
+    /// delayed for longer than the [queue can](crate::backend::QueueLimits::delay).
+    pub spread: Duration,
 }
 
 impl Default for DispatcherConfig {
-    /// Pages of 500; 10 s for the last one.
+    /// Pages of 500; 10 s for the last one; no spread.
     fn default() -> Self {
-        Self { page_size: 500, margin: Duration::from_secs(10), send: SendConfig::default() }
+        Self { page_size: 500, margin: Duration::from_secs(10), send: SendConfig::default(), spread: Duration::ZERO }
+    }
+}
+
+impl DispatcherConfig {
+    /// The same, reading and sending so many processes at once.
+    #[must_use]
+    pub fn with_page_size(mut self, size: usize) -> Self {
+        self.page_size = size;
+        self
+    }
+
+    /// The same, spreading each occurrence over a time.
+    #[must_use]
+    pub fn with_spread(mut self, spread: Duration) -> Self {
+        self.spread = spread;
+        self
     }
 }
 
@@ -123,8 +144,10 @@ pub struct Dispatched {
     pub pages: usize,
     /// How many batches had to be sent again.
     pub retries: u64,
-    /// Where to go on, if the time ran out; `None` when every process of the occurrence is on the queue.
+    /// Where to go on, if the time ran out; `None` when every process of the occurrence is on the queue, or handed over.
     pub next: Option<Cursor>,
+    /// Whether what follows was handed over to another dispatcher.
+    pub handed_over: bool,
 }
 
 impl Dispatcher {
@@ -154,21 +177,87 @@ impl Dispatcher {
     /// Whatever kept any process from being queued, after retries. Dispatching again, as the trigger's own retries do, is all
     /// that is needed: a message that no queue would take keeps none of the others back.
     pub async fn dispatch(&self, request: &DispatchRequest) -> Result<Dispatched> {
-        self.dispatch_pages(request).await.map_err(|error| error.during("dispatch").about(&request.schedule_id))
+        self.dispatch_pages(request, |_| ready(false)).await
     }
 
-    async fn dispatch_pages(&self, request: &DispatchRequest) -> Result<Dispatched> {
+    /// Queues the first page of what is left of the occurrence, and hands the rest over to another dispatcher while it does: so a large
+    /// occurrence is sent by as many dispatchers as it has pages, each a moment after the one before.
+    ///
+    /// `Ok` without a cursor means that the page is on the queue, and the rest with whoever took it. What nobody takes is queued here.
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use kairos::clock::{Clock, SystemClock};
+    /// # use kairos::dispatcher::{DispatchRequest, Dispatcher};
+    /// # use kairos::{ScheduleId, TriggerInput};
+    /// # use kairos_memory::{MemoryQueue, MemoryStore};
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> kairos::Result<()> {
+    /// # let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    /// # let queue = Arc::new(MemoryQueue::new(clock.clone()));
+    /// # let dispatcher = Dispatcher::new(Arc::new(MemoryStore::new()), queue, clock.clone());
+    /// # let request = DispatchRequest::of_trigger(TriggerInput::from_json(r#"{"IdCalendarizacion":"calendarizacion-x"}"#)?, clock.now());
+    /// let hand_over = |rest: TriggerInput| async move {
+    ///     // An asynchronous invocation of the same function, or a message to the same queue.
+    ///     println!("{}", serde_json::to_string(&rest).unwrap_or_default());
+    ///     Ok(())
+    /// };
+    /// assert!(!dispatcher.dispatch_relayed(&request, hand_over).await?.handed_over, "there is one page");
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Self::dispatch`]. Dispatching again hands over again, which is as harmless.
+    pub async fn dispatch_relayed<F, Fut>(&self, request: &DispatchRequest, hand_over: F) -> Result<Dispatched>
+    where
+        F: Fn(TriggerInput) -> Fut + Send + Sync,
+        Fut: Future<Output = Result<()>> + Send,
+    {
+        let took = |rest: TriggerInput| {
+            let handed_over = hand_over(rest);
+            async {
+                handed_over
+                    .await
+                    .inspect_err(
+                        |error| tracing::warn!(%error, "nobody takes the rest of an occurrence; it is queued here"),
+                    )
+                    .is_ok()
+            }
+        };
+        self.dispatch_pages(request, took).await
+    }
+
+    async fn dispatch_pages<F, Fut>(&self, request: &DispatchRequest, hand_over: F) -> Result<Dispatched>
+    where
+        F: Fn(TriggerInput) -> Fut + Send + Sync,
+        Fut: Future<Output = bool> + Send,
+    {
+        let dispatched = self.queue_pages(request, hand_over).await;
+        dispatched.map_err(|error| error.during("dispatch").about(&request.schedule_id))
+    }
+
+    async fn queue_pages<F, Fut>(&self, request: &DispatchRequest, hand_over: F) -> Result<Dispatched>
+    where
+        F: Fn(TriggerInput) -> Fut + Send + Sync,
+        Fut: Future<Output = bool> + Send,
+    {
         let mut dispatched = Dispatched::default();
         let mut sent = Sent::default();
         let mut page = self.read(request, request.cursor.clone()).await?;
         loop {
             dispatched.pages += 1;
-            let messages = plan(&page.items, request.scheduled_time);
+            let messages = self.plan(&page.items, request.scheduled_time);
             let mut next = page.next;
             if self.is_out_of_time(request) {
                 dispatched.next = next.take();
             }
-            let following = OptionFuture::from(next.map(|cursor| self.read(request, Some(cursor))));
+            let following = async {
+                let cursor = next?;
+                if hand_over(request.continuation(cursor.clone())).await {
+                    dispatched.handed_over = true;
+                    return None;
+                }
+                Some(self.read(request, Some(cursor)).await)
+            };
             let (batch, following) = join(self.sender.send(&messages, seed(request)), following).await;
             sent.merge(batch);
             // A queue that refuses a whole batch time and again is down: the rest of the pages would not fare better.
@@ -183,6 +272,22 @@ impl Dispatcher {
         finish(sent, dispatched)
     }
 
+    /// One message for each process: what is on the queue after this is all that an occurrence means.
+    fn plan(&self, processes: &[Arc<Process>], scheduled_time: Timestamp) -> Vec<Message> {
+        let message = |process: &Arc<Process>| {
+            Message::new(WorkItem::of_occurrence(process.clone(), scheduled_time, Origin::Schedule))
+        };
+        if self.config.spread.is_zero() {
+            return processes.iter().map(message).collect();
+        }
+        let (now, longest) = (self.clock.now(), self.sender.limits().delay);
+        let delay = |process: &Process| {
+            let due = later(scheduled_time, place(&process.id, self.config.spread));
+            between(now, due).min(longest)
+        };
+        processes.iter().map(|process| message(process).with_delay(delay(process))).collect()
+    }
+
     fn is_out_of_time(&self, request: &DispatchRequest) -> bool {
         request.deadline.is_some_and(|deadline| later(self.clock.now(), self.config.margin) >= deadline)
     }
@@ -195,17 +300,16 @@ impl Dispatcher {
     }
 }
 
+/// A process's place in a time over which occurrences are spread.
+fn place(id: &ProcessId, spread: Duration) -> Duration {
+    const PARTS: u128 = 1 << 32;
+    let part = Uuid::new_v5(&Uuid::NAMESPACE_OID, id.as_str().as_bytes()).as_u128() % PARTS;
+    Duration::from_nanos_u128(spread.as_nanos() * part / PARTS)
+}
+
 /// Spreads the retries of different occurrences.
 fn seed(request: &DispatchRequest) -> u128 {
     request.scheduled_time.as_nanosecond().unsigned_abs()
-}
-
-/// One message for each process: what is on the queue after this is all that an occurrence means.
-fn plan(processes: &[Arc<Process>], scheduled_time: Timestamp) -> Vec<Message> {
-    processes
-        .iter()
-        .map(|process| Message::new(WorkItem::of_occurrence(process.clone(), scheduled_time, Origin::Schedule)))
-        .collect()
 }
 
 fn finish(sent: Sent, dispatched: Dispatched) -> Result<Dispatched> {

@@ -1,13 +1,14 @@
 //! Dispatching: every enabled process of the occurrence is on the queue, or the answer is an error.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use kairos::backend::*;
-use kairos::clock::Clock as _;
+use kairos::clock::{Clock as _, earlier};
 use kairos::dispatcher::{DispatchRequest, Dispatcher, DispatcherConfig};
 use kairos::{Error, ErrorKind, ExecutionId, Origin, ProcessId, Result, ScheduleId, Specification, TriggerInput};
 
@@ -30,8 +31,7 @@ async fn with_processes(count: usize) -> World {
 }
 
 fn dispatcher(world: &World, queue: Arc<dyn Queue>, page_size: usize) -> Dispatcher {
-    let mut config = DispatcherConfig::default();
-    config.page_size = page_size;
+    let config = DispatcherConfig::default().with_page_size(page_size);
     Dispatcher::with_config(world.store.clone(), queue, world.shared_clock(), config)
 }
 
@@ -236,4 +236,92 @@ async fn a_queue_that_answers_for_some_only_has_promised_nothing_for_the_others(
     let request = DispatchRequest::new(daily(), at(NOON));
     let error = drive(&world.clock, dispatcher.dispatch(&request)).await.unwrap_err();
     assert!(error.to_string().contains("3 of 3 messages"), "{error}");
+}
+
+/// The messages that were sent, as they were.
+#[derive(Debug, Default)]
+struct Sent(Mutex<Vec<Message>>);
+
+#[async_trait]
+impl Queue for Sent {
+    async fn send(&self, batch: &[Message]) -> Result<Vec<Result<()>>> {
+        self.0.lock().unwrap().extend_from_slice(batch);
+        Ok(batch.iter().map(|_| Ok(())).collect())
+    }
+
+    fn limits(&self) -> QueueLimits {
+        QueueLimits::new(10)
+    }
+}
+
+#[tokio::test]
+async fn dispatchers_relay_an_occurrence_page_by_page() {
+    let world = with_processes(10).await;
+    let dispatcher = dispatcher(&world, world.queue.clone(), 3);
+    let taken = Mutex::new(Vec::new());
+    let take = |rest| {
+        taken.lock().unwrap().push(rest);
+        async { Ok(()) }
+    };
+    let mut request = DispatchRequest::new(daily(), at(NOON));
+    let mut queued_each = Vec::new();
+    loop {
+        let dispatched = dispatcher.dispatch_relayed(&request, take).await.unwrap();
+        queued_each.push(dispatched.queued);
+        assert_eq!(dispatched.next, None);
+        let rest = taken.lock().unwrap().pop();
+        assert_eq!(dispatched.handed_over, rest.is_some());
+        let Some(rest) = rest else { break };
+        request = DispatchRequest::of_trigger(rest, world.clock.now());
+    }
+    assert_eq!(queued_each, [3, 3, 3, 1]);
+    let ids: Vec<_> = queued(&world).await.iter().map(|work| work.execution_id).collect();
+    assert_eq!((ids.len(), ids.iter().collect::<BTreeSet<_>>().len()), (10, 10));
+}
+
+#[tokio::test]
+async fn what_nobody_takes_over_is_queued_here() {
+    let world = with_processes(10).await;
+    let asked = AtomicUsize::new(0);
+    // Somebody is there again for the last page.
+    let hand_over = |_| {
+        let is_last = asked.fetch_add(1, Ordering::Relaxed) == 2;
+        async move { if is_last { Ok(()) } else { Err(Error::new(ErrorKind::Throttled, "not now")) } }
+    };
+    let request = DispatchRequest::new(daily(), at(NOON));
+    let dispatcher = dispatcher(&world, world.queue.clone(), 3);
+    let dispatched = dispatcher.dispatch_relayed(&request, hand_over).await.unwrap();
+    assert_eq!((dispatched.queued, dispatched.pages, dispatched.handed_over), (9, 3, true));
+    assert_eq!(queued(&world).await.len(), 9);
+}
+
+#[tokio::test]
+async fn an_occurrence_is_spread_over_a_time_each_process_at_its_own_place() {
+    let world = with_processes(200).await;
+    let spread = Duration::from_secs(600);
+    let delays = async |late: u64| {
+        let queue = Arc::new(Sent::default());
+        let config = DispatcherConfig::default().with_spread(spread);
+        let dispatcher = Dispatcher::with_config(world.store.clone(), queue.clone(), world.shared_clock(), config);
+        let scheduled_time = earlier(world.clock.now(), Duration::from_secs(late));
+        dispatcher.dispatch(&DispatchRequest::new(daily(), scheduled_time)).await.unwrap();
+        let sent = std::mem::take(&mut *queue.0.lock().unwrap());
+        sent.iter()
+            .map(|message| {
+                let work = message.body.work("", world.clock.now()).unwrap();
+                (work.process.id.clone(), message.delay)
+            })
+            .collect::<BTreeMap<_, _>>()
+    };
+    let on_time = delays(0).await;
+    assert!(on_time.values().all(|delay| *delay < spread));
+    for quarter in 0..4 {
+        let share = on_time.values().filter(|delay| delay.as_secs() / 150 == quarter).count();
+        assert!((25..=80).contains(&share), "{share} of 200 in quarter {quarter}");
+    }
+    // Dispatched again, and later: at the same times.
+    let again = delays(200).await;
+    for (id, delay) in &on_time {
+        assert_eq!(again[id], delay.saturating_sub(Duration::from_secs(200)), "{id}");
+    }
 }
