@@ -1,6 +1,7 @@
 //! The execution queue on Amazon SQS.
 
 mod attributes;
+mod deletions;
 mod outgoing;
 
 use std::fmt;
@@ -10,9 +11,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use aws_sdk_sqs::Client;
 use aws_sdk_sqs::operation::send_message::builders::SendMessageFluentBuilder;
-use aws_sdk_sqs::types::{
-    DeleteMessageBatchRequestEntry, Message as Received, MessageSystemAttributeName, SendMessageBatchRequestEntry,
-};
+use aws_sdk_sqs::types::{Message as Received, MessageSystemAttributeName, SendMessageBatchRequestEntry};
 use aws_smithy_types::timeout::TimeoutConfig;
 use futures_util::StreamExt as _;
 use futures_util::stream;
@@ -20,6 +19,7 @@ use kairos::backend::{DeadLetterReason, Delivery, Message, Queue, QueueLimits, R
 use kairos::{Error, ErrorKind, Result, limits};
 
 use self::attributes::{Attributes, Envelope, of_dead_letter, of_redriven, sent_at};
+use self::deletions::{Deletions, delete};
 use self::outgoing::{Keys, MAX_DELAY, check, whole_seconds};
 use crate::error::sqs::{batch_too_large, no_dead_letters, refused_message, sqs, sqs_entry, unanswered};
 use crate::timeouts::bounded;
@@ -49,6 +49,10 @@ const CALL_TIMEOUT: Duration = Duration::from_secs(30);
 /// queue it makes them run one after the other. On a FIFO queue the deduplication id is the execution, so that one that is sent again
 /// within five minutes is dropped by the queue, but for a backfill of it; delays cannot be given there.
 ///
+/// # Acknowledgements
+/// What is acknowledged one by one at the same time goes in one request, up to ten messages: a call waits 100 ms for others at most, and not
+/// at all with ten. Until then, and if all who wait are gone, the message comes back when its visibility timeout ends.
+///
 /// # Dead letters
 /// A dead letter bears the reason as message attributes: `Kairos.Tipo` and `Kairos.Texto` (what failed), `Kairos.IdEjecucion`,
 /// `Kairos.IdProceso`, `Kairos.ArnProceso` and `Kairos.Intentos`, as far as the 10 attributes and 1 MiB of a message leave room; and
@@ -65,6 +69,8 @@ pub struct SqsQueue {
     url: Arc<str>,
     dead_letters: Option<Arc<str>>,
     visibility_timeout: Duration,
+    deletions: Arc<Deletions>,
+    acknowledgement_delay: Duration,
 }
 
 impl SqsQueue {
@@ -75,11 +81,15 @@ impl SqsQueue {
     pub fn new(client: &Client, url: impl Into<Arc<str>>) -> Self {
         let config = client.config();
         let timeouts = bounded(config.timeout_config(), ATTEMPT_TIMEOUT, CALL_TIMEOUT);
+        let client = Client::from_conf(config.to_builder().timeout_config(timeouts).build());
+        let url = url.into();
         Self {
-            client: Client::from_conf(config.to_builder().timeout_config(timeouts).build()),
-            url: url.into(),
+            deletions: Arc::new(Deletions::new(client.clone(), url.clone())),
+            client,
+            url,
             dead_letters: None,
             visibility_timeout: Duration::from_secs(30),
+            acknowledgement_delay: Duration::from_millis(100),
         }
     }
 
@@ -99,6 +109,16 @@ impl SqsQueue {
     pub fn with_visibility_timeout(mut self, timeout: Duration) -> Self {
         let timeout = timeout.clamp(Duration::from_secs(1), LONGEST_VISIBILITY);
         self.visibility_timeout = Duration::from_secs(whole_seconds(timeout).unsigned_abs().into());
+        self
+    }
+
+    /// The same, keeping an acknowledgement back for at most this long, until ten have come together that go in one request: 100 ms at
+    /// first, a tenth of the visibility timeout at most. Zero is a request for each call.
+    ///
+    /// Clones share what they acknowledge.
+    #[must_use]
+    pub fn with_acknowledgement_delay(mut self, delay: Duration) -> Self {
+        self.acknowledgement_delay = delay;
         self
     }
 
@@ -154,25 +174,6 @@ impl SqsQueue {
             .await
             .map_err(sqs)?;
         Ok(received.messages.unwrap_or_default())
-    }
-
-    /// Deletes up to ten messages; one answer each.
-    async fn delete(&self, url: &str, handles: &[String]) -> Vec<Result<()>> {
-        let entries = handles.iter().enumerate().map(|(index, handle)| {
-            DeleteMessageBatchRequestEntry::builder().id(index.to_string()).receipt_handle(handle).build()
-        });
-        let Ok(entries) = entries.collect::<Result<Vec<_>, _>>() else {
-            return handles.iter().map(|_| Err(unanswered())).collect();
-        };
-        match self.client.delete_message_batch().queue_url(url).set_entries(Some(entries)).send().await.map_err(sqs) {
-            Ok(answer) => {
-                let mut answers = Answers::new(handles.len());
-                answer.successful().iter().for_each(|entry| answers.set(entry.id(), Ok(())));
-                answer.failed().iter().for_each(|entry| answers.set(entry.id(), Err(sqs_entry(entry))));
-                answers.finish()
-            }
-            Err(error) => handles.iter().map(|_| Err(Error::new(error.kind(), error.message()))).collect(),
-        }
     }
 
     async fn change(&self, url: &str, handle: &str, delay: Duration) -> Result<()> {
@@ -231,7 +232,7 @@ impl SqsQueue {
             }
         }
         if !revived.is_empty() {
-            for error in self.delete(dead_letters, &revived).await.into_iter().filter_map(Result::err) {
+            for error in delete(&self.client, dead_letters, &revived).await.into_iter().filter_map(Result::err) {
                 tracing::warn!(%error, "a dead letter was put back and is still there; it may be redriven once more");
             }
         }
@@ -326,7 +327,9 @@ impl Receiver for SqsQueue {
 
     async fn acknowledge(&self, receipts: &[Receipt]) -> Result<Vec<Result<()>>> {
         let handles: Vec<_> = receipts.iter().map(|receipt| Envelope::of_receipt(receipt).handle).collect();
-        let batches: Vec<_> = handles.chunks(BATCH).map(|batch| self.delete(&self.url, batch)).collect();
+        // What waits here is done with, and must not come back.
+        let delay = self.acknowledgement_delay.min(self.visibility_timeout / 10);
+        let batches: Vec<_> = handles.chunks(BATCH).map(|batch| self.deletions.delete(batch, delay)).collect();
         let answers: Vec<_> = stream::iter(batches).buffered(CONCURRENCY).collect().await;
         let name = |(answer, receipt): (Result<()>, &Receipt)| {
             answer.map_err(|error| error.during("acknowledge").about(receipt.as_str()))

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use aws_sdk_sqs::operation::change_message_visibility::ChangeMessageVisibilityOutput;
 use aws_sdk_sqs::operation::delete_message::DeleteMessageOutput;
-use aws_sdk_sqs::operation::delete_message_batch::DeleteMessageBatchOutput;
+use aws_sdk_sqs::operation::delete_message_batch::{DeleteMessageBatchError, DeleteMessageBatchOutput};
 use aws_sdk_sqs::operation::receive_message::ReceiveMessageOutput;
 use aws_sdk_sqs::operation::send_message::{SendMessageError, SendMessageOutput};
 use aws_sdk_sqs::operation::send_message_batch::{SendMessageBatchError, SendMessageBatchOutput};
@@ -14,6 +14,7 @@ use aws_sdk_sqs::types::{
     SendMessageBatchResultEntry,
 };
 use aws_smithy_mocks::{MockResponseInterceptor, Rule, RuleMode, create_mock_http_client, mock};
+use futures_util::future::{join, join_all};
 use kairos::{Origin, Process, ProcessId, WorkItem, limits};
 use serde_json::json;
 
@@ -180,6 +181,92 @@ async fn receipts_are_acknowledged_by_tens_and_answered_in_order() {
     let late: Vec<_> = (0..25).filter(|index| answers[*index].is_err()).collect();
     assert_eq!(late, [7]);
     assert_eq!(kinds(&answers)[7], Some(ErrorKind::NotFound));
+}
+
+/// A queue that takes everything but `late`, and the sizes of the batches that it was asked to delete.
+fn counting_deletions() -> (Rule, Arc<Mutex<Vec<usize>>>) {
+    let sizes = Arc::new(Mutex::new(Vec::new()));
+    let seen = sizes.clone();
+    let rule = mock!(Client::delete_message_batch).then_compute_output(move |request| {
+        seen.lock().unwrap().push(request.entries().len());
+        let late = |handle: &str| handle.ends_with("late");
+        let (gone, there): (Vec<_>, Vec<_>) = request.entries().iter().partition(|entry| late(entry.receipt_handle()));
+        let ok = |id: &str| DeleteMessageBatchResultEntry::builder().id(id).build().unwrap();
+        DeleteMessageBatchOutput::builder()
+            .set_successful(Some(there.iter().map(|entry| ok(entry.id())).collect()))
+            .set_failed(Some(gone.iter().map(|entry| failed(entry.id(), "ReceiptHandleIsInvalid", true)).collect()))
+            .build()
+            .unwrap()
+    });
+    (rule, sizes)
+}
+
+/// Each receipt acknowledged by itself, all at the same time.
+async fn acknowledge_each(queue: &SqsQueue, receipts: &[Receipt]) -> Vec<Option<ErrorKind>> {
+    let each = receipts.iter().map(|receipt| queue.acknowledge(std::slice::from_ref(receipt)));
+    let answers = join_all(each).await;
+    answers.into_iter().map(|answers| kinds(&answers.unwrap())[0]).collect()
+}
+
+#[tokio::test]
+async fn what_is_acknowledged_one_by_one_at_the_same_time_goes_together() {
+    let (rule, sizes) = counting_deletions();
+    let queue = mocked(&[&rule]);
+    let receipts: Vec<_> =
+        (0..23).map(|index| Receipt::new(if index % 9 == 7 { "late".into() } else { format!("h{index}") })).collect();
+    let answers = acknowledge_each(&queue, &receipts).await;
+    assert_eq!(*sizes.lock().unwrap(), [10, 10, 3]);
+    let late: Vec<_> = (0..23).filter(|index| answers[*index] == Some(ErrorKind::NotFound)).collect();
+    assert_eq!(late, [7, 16], "each has its own answer");
+    assert_eq!(answers.iter().flatten().count(), 2);
+    // Twelve at once and one more: ten go by themselves.
+    let (twelve, one) = (&receipts[..12], &receipts[12..13]);
+    let (twelve, one) = join(queue.acknowledge(twelve), acknowledge_each(&queue, one)).await;
+    assert_eq!((twelve.unwrap().len(), one.len()), (12, 1));
+    assert_eq!(sizes.lock().unwrap()[3..], [10, 3]);
+}
+
+#[tokio::test]
+async fn full_batches_wait_for_nobody_and_nothing_waits_where_that_is_wanted() {
+    let (rule, sizes) = counting_deletions();
+    // Whoever had to wait for this would time out.
+    let hour = Duration::from_secs(60 * 60);
+    let queue = mocked(&[&rule]).with_visibility_timeout(hour * 12).with_acknowledgement_delay(hour);
+    let receipts: Vec<_> = (0..20).map(|index| Receipt::new(format!("h{index}"))).collect();
+    assert_eq!(acknowledge_each(&queue, &receipts).await, vec![None; 20]);
+    queue.acknowledge(&receipts).await.unwrap();
+    let hasty = queue.with_acknowledgement_delay(Duration::ZERO);
+    acknowledge_each(&hasty, &receipts[..3]).await;
+    assert_eq!(*sizes.lock().unwrap(), [10, 10, 10, 10, 1, 1, 1]);
+}
+
+#[tokio::test]
+async fn who_goes_away_while_others_wait_takes_nothing_with_it() {
+    let (rule, sizes) = counting_deletions();
+    let queue = mocked(&[&rule]);
+    let receipts = ["a", "b", "c"].map(Receipt::new);
+    // The first begins the batch and goes away before the others join, or after.
+    for joins in [false, true] {
+        let mut first = queue.acknowledge(&receipts[..1]);
+        assert!(futures_util::poll!(&mut first).is_pending());
+        let mut others = std::pin::pin!(acknowledge_each(&queue, &receipts[1..]));
+        if joins {
+            assert!(futures_util::poll!(&mut others).is_pending());
+        }
+        drop(first);
+        assert_eq!(others.await, [None, None]);
+    }
+    assert_eq!(*sizes.lock().unwrap(), [2, 3]);
+}
+
+#[tokio::test]
+async fn a_request_that_fails_fails_for_each() {
+    let rule = mock!(Client::delete_message_batch)
+        .then_error(|| DeleteMessageBatchError::RequestThrottled(RequestThrottled::builder().build()));
+    let queue = mocked(&[&rule]);
+    let answers = acknowledge_each(&queue, &["a", "b"].map(Receipt::new)).await;
+    assert_eq!(answers, [Some(ErrorKind::Throttled); 2]);
+    assert_eq!(rule.num_calls(), 1);
 }
 
 #[tokio::test]
