@@ -5,8 +5,11 @@ use std::sync::Mutex;
 
 use aws_sdk_sqs::Client;
 use aws_sdk_sqs::types::MessageAttributeValue;
+use futures_util::FutureExt as _;
+use futures_util::future::Shared;
 use kairos::backend::Invocation;
 use kairos::{Arn, Error, ErrorKind, TargetKind};
+use tokio::sync::oneshot;
 
 use super::as_session;
 use super::failure::Failure;
@@ -22,7 +25,14 @@ const MOST_URLS: usize = 10_000;
 #[derive(Debug)]
 pub(super) struct Queues {
     client: Client,
-    urls: Mutex<HashMap<Box<str>, String>>,
+    urls: Mutex<HashMap<Box<str>, Url>>,
+}
+
+#[derive(Clone, Debug)]
+enum Url {
+    Known(String),
+    /// Somebody asks; this ends with the answer, whatever it is.
+    Asked(Shared<oneshot::Receiver<()>>),
 }
 
 impl Queues {
@@ -60,18 +70,36 @@ impl Queues {
         self.ask(session, target).await.map(|_| ())
     }
 
+    /// One asks for all who need it at that time. Its role may not be allowed to: then each asks as its own.
     async fn url(&self, session: &Session, target: &Arn) -> Result<String, Failure> {
-        let known = lock(&self.urls).get(target.as_str()).cloned();
-        if let Some(url) = known {
-            return Ok(url);
+        let (mut answered, mut asked) = (None, None);
+        {
+            let mut urls = lock(&self.urls);
+            match urls.get(target.as_str()) {
+                Some(Url::Known(url)) => return Ok(url.clone()),
+                Some(Url::Asked(other)) => asked = Some(other.clone()),
+                None => {
+                    let (sender, receiver) = oneshot::channel();
+                    answered = Some(sender);
+                    remember(&mut urls, target, Url::Asked(receiver.shared()));
+                }
+            }
         }
-        let url = self.ask(session, target).await?;
+        if let Some(asked) = asked {
+            // An error, as nothing is ever sent.
+            let _ = asked.await;
+            if let Some(Url::Known(url)) = lock(&self.urls).get(target.as_str()) {
+                return Ok(url.clone());
+            }
+        }
+        let url = self.ask(session, target).await;
         let mut urls = lock(&self.urls);
-        if urls.len() >= MOST_URLS {
-            urls.clear();
+        match &url {
+            Ok(url) => remember(&mut urls, target, Url::Known(url.clone())),
+            Err(_) if answered.is_some() => drop(urls.remove(target.as_str())),
+            Err(_) => {}
         }
-        urls.insert(target.as_str().into(), url.clone());
-        Ok(url)
+        url
     }
 
     async fn ask(&self, session: &Session, target: &Arn) -> Result<String, Failure> {
@@ -88,4 +116,11 @@ impl Queues {
         let missing = || Error::new(ErrorKind::Unavailable, "the service answered without a URL");
         Ok(answer.queue_url.ok_or_else(missing)?)
     }
+}
+
+fn remember(urls: &mut HashMap<Box<str>, Url>, target: &Arn, url: Url) {
+    if urls.len() >= MOST_URLS {
+        urls.clear();
+    }
+    urls.insert(target.as_str().into(), url);
 }

@@ -2,6 +2,7 @@
 
 mod checks;
 mod errors;
+mod queues;
 mod requests;
 mod roles;
 mod wire;

@@ -67,6 +67,10 @@ impl Seen {
         Some(String::from_utf8(bytes).unwrap())
     }
 
+    pub(super) fn asks_for_queue(&self) -> bool {
+        self.service() == "sqs" && self.headers["x-amz-target"].ends_with("GetQueueUrl")
+    }
+
     pub(super) fn json(&self) -> serde_json::Value {
         serde_json::from_str(&self.body).unwrap()
     }
@@ -127,7 +131,7 @@ impl Answer {
             "sns" => {
                 Self::new(200, "<GetTopicAttributesResponse><GetTopicAttributesResult/></GetTopicAttributesResponse>")
             }
-            "sqs" if seen.headers["x-amz-target"].ends_with("GetQueueUrl") => {
+            "sqs" if seen.asks_for_queue() => {
                 Self::new(200, r#"{"QueueUrl":"https://elsewhere.example/123456789012/q"}"#)
             }
             "sqs" => Self::new(200, r#"{"MessageId":"m","MD5OfMessageBody":"x"}"#),
@@ -148,7 +152,7 @@ pub(super) struct Wire {
     clock: ManualClock,
     seen: Arc<Mutex<Vec<Seen>>>,
     rule: Arc<Rule>,
-    /// One permit for each answer of STS.
+    /// One permit for each answer of STS, and each that says where a queue is.
     gate: Arc<Semaphore>,
 }
 
@@ -165,13 +169,13 @@ impl Wire {
         self
     }
 
-    /// The same, but nobody hears from STS until [`Self::open`].
+    /// The same, but nobody hears from STS or where a queue is until [`Self::open`].
     pub(super) fn closed(mut self) -> Self {
         self.gate = Arc::new(Semaphore::new(0));
         self
     }
 
-    /// So many more answers of STS.
+    /// So many more of those answers.
     pub(super) fn open(&self, answers: usize) {
         self.gate.add_permits(answers);
     }
@@ -222,7 +226,7 @@ impl HttpConnector for Wire {
         };
         let this = self.clone();
         HttpConnectorFuture::new(async move {
-            if seen.service() == "sts" {
+            if seen.service() == "sts" || seen.asks_for_queue() {
                 this.gate.acquire().await.unwrap().forget();
             }
             let answer = (this.rule)(&seen).unwrap_or_else(|| Answer::success(&seen, session, this.clock.now()));
