@@ -2,7 +2,15 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on has failed")]
 
+#[path = "invoker/archive.rs"]
+mod archive;
+#[path = "pipeline/calls.rs"]
+mod calls;
 #[path = "pipeline/chain.rs"]
 mod chain;
+#[path = "pipeline/counting.rs"]
+mod counting;
 #[path = "pipeline/place.rs"]
 mod place;
+#[path = "pipeline/seeding.rs"]
+mod seeding;
