@@ -11,6 +11,7 @@ use utoipa::ToSchema;
 
 use super::Api;
 use super::body::{Json, Text};
+use super::identity::Caller;
 use super::openapi::{Conflicting, Failing, Faulty, Missing, TooLarge};
 use super::page::{Listed, answer_page};
 use super::path::Id;
@@ -56,9 +57,10 @@ struct Deleted {
     )),
     Faulty, Conflicting, TooLarge, Failing,
 ))]
-pub(super) async fn register(State(api): State<Api>, text: Text) -> Result<Json, Problem> {
+pub(super) async fn register(State(api): State<Api>, Caller(caller): Caller, text: Text) -> Result<Json, Problem> {
     let fail = |error| api.problem(&error, Asked::default());
-    let registration = Registration::from_json(&text.0).map_err(fail)?;
+    let mut registration = Registration::from_json(&text.0).map_err(fail)?;
+    registration.registered_by = caller;
     let registered = api.scheduler.register(&registration).await.map_err(fail)?;
     Json::of(&*registered.process).map_err(fail)
 }

@@ -130,6 +130,9 @@ pub struct Process {
     /// How many seconds after its scheduled time an execution may still be tried.
     #[schema(required = false)]
     pub edad_maxima_segundos: u64,
+    /// Who registered it, where the server knew.
+    #[schema(required = false)]
+    pub registrado_por: String,
 }
 
 /// A schedule as it is stored, and when it fires next.

@@ -41,6 +41,7 @@ impl Row for Process {
         "Descripcion",
         "MaximoIntentos",
         "EdadMaximaSegundos",
+        "RegistradoPor",
     ];
 
     fn id(&self) -> &str {
@@ -149,7 +150,8 @@ mod tests {
         "IdProceso": "proceso-YQ..", "IdCalendarizacion": "calendarizacion-x", "Nombre": "a", "ArnRol": "rol",
         "ArnProceso": "kairos:task:a", "Parametros": null, "Habilitado": true, "FechaCreacion": "2026-01-01T00:00:00.5+00:00",
         "ZonaHoraria": "America/Lima", "Inicio": "2026-01-01T00:00:00Z", "Fin": "2027-01-01T00:00:00Z", "VentanaMinutos": 15,
-        "Grupo": "g", "Etiquetas": {"clave": "valor"}, "Descripcion": "d", "MaximoIntentos": 3, "EdadMaximaSegundos": 60
+        "Grupo": "g", "Etiquetas": {"clave": "valor"}, "Descripcion": "d", "MaximoIntentos": 3, "EdadMaximaSegundos": 60,
+        "RegistradoPor": "ana"
     }"#;
     const SCHEDULE: &str = r#"{
         "IdCalendarizacion": "calendarizacion-x", "Nombre": "x", "Descripcion": "d", "Cron": "rate(1 day)",

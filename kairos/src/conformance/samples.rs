@@ -41,6 +41,7 @@ pub(super) fn process(mark: &str, name: &str) -> Process {
         description: None,
         max_attempts: None,
         max_age_seconds: None,
+        registered_by: None,
     }
 }
 
@@ -60,6 +61,7 @@ pub(super) fn full_process(mark: &str, name: &str) -> Process {
         description: Some("Cierre del día".into()),
         max_attempts: Some(185),
         max_age_seconds: Some(1_209_600),
+        registered_by: Some("arn:aws:sts::123456789012:assumed-role/operación/ana".into()),
         ..process(mark, name)
     }
 }
@@ -75,6 +77,7 @@ pub(super) fn largest_process(mark: &str, name: &str) -> Process {
         parameters: Some("\"ñ\"".repeat(limits::PARAMETERS / 4)),
         tags: Some((0..tags).map(|index| (format!("{index:0key$}"), "ñ".repeat(value))).collect()),
         description: Some("é".repeat(limits::DESCRIPTION)),
+        registered_by: Some("a".repeat(limits::CALLER)),
         ..full_process(mark, "")
     }
 }
@@ -151,7 +154,7 @@ pub(super) fn hold(owner: &str) -> Hold {
 pub(super) type Alteration<T> = (&'static str, fn(&mut T));
 
 /// For each field of a process, what differs from both [`process`] and [`full_process`].
-pub(super) const PROCESS_FIELDS: [Alteration<Process>; 17] = [
+pub(super) const PROCESS_FIELDS: [Alteration<Process>; 18] = [
     ("schedule_id", |row| row.schedule_id = "calendarizacion-otra".into()),
     ("name", |row| row.name.push('!')),
     ("role", |row| row.role = Some("arn:aws:iam::123456789012:role/otra".into())),
@@ -169,6 +172,7 @@ pub(super) const PROCESS_FIELDS: [Alteration<Process>; 17] = [
     ("tags", |row| row.tags = Some(BTreeMap::from([("equipo".into(), "otro".into())]))),
     ("description", |row| row.description = Some("Otra".into())),
     ("limits", |row| (row.max_attempts, row.max_age_seconds) = (Some(3), Some(60))),
+    ("registered_by", |row| row.registered_by = Some("otra".into())),
 ];
 
 /// For each field of a record, what differs from both [`schedule`] and [`full_schedule`].

@@ -57,6 +57,8 @@ pub mod limits {
     pub const TAGS: (usize, usize, usize) = (50, 128, 256);
     /// Longest name of a trigger and of a group, in characters (EventBridge Scheduler `CreateSchedule`, `Name`, `GroupName`).
     pub const TRIGGER_NAME: usize = 64;
+    /// Longest identity of a caller, in bytes: room for the longest ARN that a service names one by (AWS IAM, `aws:userid`, `aws:PrincipalArn`).
+    pub const CALLER: usize = 1_024;
     /// Range of the flexible window, in minutes (EventBridge Scheduler `FlexibleTimeWindow`).
     pub const WINDOW_MINUTES: std::ops::RangeInclusive<u32> = 1..=1_440;
     /// Range of a process's own limit on tries (EventBridge Scheduler `RetryPolicy`, which starts at 0 retries).
@@ -111,6 +113,7 @@ impl Policy {
         check_name(&registration.name, &mut faults);
         faults.extend(registration.specification().checked(Timestamp::UNIX_EPOCH).err().into_iter().flatten());
         check_labels(registration, &mut faults);
+        check_caller(registration, &mut faults);
         check_characters(registration, &mut faults);
         faults.extend(limits_out_of_range(registration.max_attempts, registration.max_age_seconds));
         let target = parse_target(&registration.target).map_err(|refused| faults.push(refused.fault)).ok();
@@ -275,6 +278,14 @@ fn check_labels(registration: &Registration, faults: &mut Vec<Fault>) {
                 ));
             }
         }
+    }
+}
+
+fn check_caller(registration: &Registration, faults: &mut Vec<Fault>) {
+    if let Some(caller) = &registration.registered_by
+        && (caller.is_empty() || caller.len() > limits::CALLER || name_breaks_line(caller))
+    {
+        faults.push(Fault::new("registradoPor", format!("must be one line of 1 to {} bytes", limits::CALLER)));
     }
 }
 

@@ -67,6 +67,9 @@ pub struct Process {
     /// How many seconds after its scheduled time an execution may still be tried; `None` is the executor's own limit.
     #[serde(rename = "EdadMaximaSegundos", default, skip_serializing_if = "Option::is_none")]
     pub max_age_seconds: Option<u64>,
+    /// Who registered it, as whoever verified the caller says; updates leave it as it is.
+    #[serde(rename = "RegistradoPor", default, skip_serializing_if = "Option::is_none")]
+    pub registered_by: Option<String>,
 }
 
 fn none_if_empty<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {

@@ -77,6 +77,10 @@ pub struct Registration {
     /// How many seconds after its scheduled time an execution may still be tried, 60 to 1209600 (14 days).
     #[serde(rename = "edadMaximaSegundos", skip_serializing_if = "Option::is_none")]
     pub max_age_seconds: Option<u64>,
+    /// Who registers it, 1 to 1024 bytes in one line. Never read from a request, which could name anybody: whoever verified the caller says
+    /// so. It is no part of the definition: the same from somebody else is the same registration.
+    #[serde(skip)]
+    pub registered_by: Option<String>,
 }
 
 /// Changes to a registration: what is `None` stays as it is; of what may be absent, `Some(None)` takes it away.
@@ -138,6 +142,8 @@ setters! {
     with_max_attempts max_attempts: u32;
     /// The same, with its own limit on age.
     with_max_age_seconds max_age_seconds: u64;
+    /// The same, registered by somebody whom the caller of this has verified.
+    with_registered_by registered_by: String;
 }
 
 impl Registration {
@@ -159,6 +165,7 @@ impl Registration {
             description: None,
             max_attempts: None,
             max_age_seconds: None,
+            registered_by: None,
         }
     }
 
@@ -218,6 +225,7 @@ impl Registration {
             description: process.description.clone(),
             max_attempts: process.max_attempts,
             max_age_seconds: process.max_age_seconds,
+            registered_by: process.registered_by.clone(),
         }
     }
 
@@ -282,6 +290,7 @@ impl Registration {
             description: self.description,
             max_attempts: self.max_attempts,
             max_age_seconds: self.max_age_seconds,
+            registered_by: self.registered_by,
         }
     }
 }
@@ -524,6 +533,16 @@ mod tests {
         assert_eq!(changed.description.as_deref(), Some("d"));
         assert!(!changed.enabled);
         assert_eq!(stored.clone().changed_by(Changes::default()), stored);
+    }
+
+    #[test]
+    fn a_request_does_not_say_who_makes_it() {
+        let text = r#"{"nombre":"a","cron":"rate(1 day)","arnProceso":"kairos:task:a","registradoPor":"otra","RegistradoPor":1}"#;
+        assert!(faults(text)[0].contains("twice"));
+        let read = Registration::from_json(&text.replace(r#","RegistradoPor":1"#, "")).unwrap();
+        assert_eq!(read.registered_by, None);
+        let text = serde_json::to_string(&read.with_registered_by("ana")).unwrap();
+        assert!(!text.contains("ana"), "{text}");
     }
 
     #[test]

@@ -125,7 +125,9 @@ impl Scheduler {
                 Some(record) => Ok(record.specification.expression.clone()),
                 None => specification_of(&stored).map(|specification| specification.expression),
             };
-            let registration = definition(&stored, expression)?;
+            let mut registration = definition(&stored, expression)?;
+            // Whoever changes it has not registered it.
+            registration.registered_by.clone_from(&stored.registered_by);
             self.check_update(id, &registration)?;
             let wanted = Arc::new(registration.clone().into_process(stored.created_at));
             let specification = registration.specification();

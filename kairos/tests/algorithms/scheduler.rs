@@ -58,6 +58,36 @@ async fn the_same_again_is_the_same_and_another_definition_is_a_conflict_that_na
 }
 
 #[tokio::test]
+async fn who_registered_first_stays_whoever_registers_the_same_or_changes_it() {
+    let world = World::new();
+    let scheduler = world.scheduler();
+    let plain = registration("uno", DAILY);
+    let stored = scheduler.register(&plain.clone().with_registered_by("ana")).await.unwrap().process;
+    let is_anas = |process: &kairos::Process| process.registered_by.as_deref() == Some("ana");
+    assert!(is_anas(&stored));
+    for again in [plain.clone(), plain.clone().with_registered_by("eva")] {
+        let registered = scheduler.register(&again).await.unwrap();
+        assert!(!registered.created && is_anas(&registered.process));
+    }
+    let elsewhere = Registration::new("uno", "cron(0 10 * * ? *)", "kairos:task:otra").with_registered_by("eva");
+    assert!(is_anas(&scheduler.update(&stored.id, &elsewhere).await.unwrap()));
+    let changes = Changes::from_json(r#"{"descripcion":"d","registradoPor":"eva"}"#).unwrap();
+    assert!(is_anas(&scheduler.patch(&stored.id, &changes).await.unwrap()));
+    assert!(is_anas(&scheduler.disable(&stored.id).await.unwrap()));
+    assert!(is_anas(&scheduler.process(&stored.id).await.unwrap()));
+
+    scheduler.unregister(&stored.id).await.unwrap();
+    assert_eq!(scheduler.register(&plain).await.unwrap().process.registered_by, None);
+    assert_eq!(scheduler.update(&stored.id, &elsewhere).await.unwrap().registered_by, None);
+    for odd in [String::new(), "a\nb".into(), "a".repeat(kairos::limits::CALLER + 1)] {
+        let error = scheduler.register(&registration("dos", DAILY).with_registered_by(odd)).await.unwrap_err();
+        assert_eq!(error.faults()[0].field, "registradoPor");
+    }
+    let longest = registration("dos", DAILY).with_registered_by("a".repeat(kairos::limits::CALLER));
+    scheduler.register(&longest).await.unwrap();
+}
+
+#[tokio::test]
 async fn an_invalid_registration_reports_every_fault_and_writes_nothing() {
     let world = World::new();
     let policy = Policy::default().with_role_prefix("kairos-");
