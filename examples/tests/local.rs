@@ -2,7 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on has failed")]
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 
@@ -191,4 +192,51 @@ fn ctrl_c_ends_within_its_grace_and_reports_what_was_in_flight() {
         "{told}"
     );
     assert!(told.ends_with("unfinished: lento"), "{told}");
+}
+
+/// Asks the served API, over a connection of its own, and gives its whole answer.
+fn ask(address: &str, method: &str, path: &str, body: &str) -> String {
+    let mut connection = TcpStream::connect(address).unwrap();
+    let length = body.len();
+    write!(
+        connection,
+        "{method} {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n{body}"
+    )
+    .unwrap();
+    let mut answer = String::new();
+    connection.read_to_string(&mut answer).unwrap();
+    answer
+}
+
+#[cfg(unix)]
+#[test]
+fn what_is_registered_over_http_runs_beside_it_until_ctrl_c() {
+    let file = file("served.json", r#"[{"nombre":"en-pausa","cron":"rate(1 day)","arnProceso":"kairos:task:ok"}]"#);
+    let mut child: Child = local(&["serve", &file, "--port", "0", "--grace", "20"]).spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
+    let greeting = lines.find(|line| line.contains("http://")).expect("it never took requests");
+    assert!(greeting.starts_with("1 processes are registered; "), "{greeting}");
+    let address = greeting.split("http://").nth(1).unwrap().split(' ').next().unwrap().to_owned();
+
+    let listed = ask(&address, "GET", "/Procesos", "");
+    assert!(listed.starts_with("HTTP/1.1 200 ") && listed.contains(r#""Nombre":"en-pausa""#), "{listed}");
+    let slow = r#"{"nombre":"lento","cron":"rate(1 day)","arnProceso":"kairos:task:slow","habilitado":false}"#;
+    assert!(ask(&address, "POST", "/Procesos", slow).starts_with("HTTP/1.1 200 "));
+    let id = kairos::ProcessId::of("lento");
+    let ran = ask(&address, "POST", &format!("/Procesos/{id}/Ejecutar"), "");
+    assert!(ran.contains("IdEjecucion"), "{ran}");
+    let under_way = || ask(&address, "GET", "/Ejecuciones?estado=EnCurso", "").contains(id.as_str());
+    assert!((0..1_000).any(|_| under_way()), "it never began");
+
+    // Another one on the same port says so and leaves it alone.
+    let port = address.rsplit(':').next().unwrap();
+    let taken = run(&["serve", "--port", port]);
+    assert!(taken.status.code() == Some(2) && text(&taken.stderr).contains(&address), "{taken:?}");
+
+    assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+    let told = lines.collect::<Vec<_>>().join("\n");
+    assert!(child.wait().unwrap().success());
+    assert!(told.contains("lento (scheduled"), "{told}");
+    assert!(told.contains("1 executions were under way, of which 0 did not end in time"), "{told}");
+    TcpStream::connect(&address).unwrap_err();
 }

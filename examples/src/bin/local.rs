@@ -1,9 +1,9 @@
-//! Kairos on one machine: simulates a span of time, runs on the real clock, or tells when an expression fires.
+//! Kairos on one machine: simulates a span of time, runs on the real clock, serves the HTTP API, or tells when an expression fires.
 
 use std::process::ExitCode;
 
 use clap::Parser;
-use kairos_examples::local::{Command, next, run, simulate};
+use kairos_examples::local::{Command, next, run, serve, simulate};
 
 /// Kairos on one machine, with everything in memory.
 #[derive(Parser)]
@@ -22,6 +22,7 @@ fn main() -> ExitCode {
     let done = match Arguments::parse().command {
         Command::Simulate(arguments) => simulate::main(&arguments),
         Command::Run(arguments) => run::main(&arguments),
+        Command::Serve(arguments) => serve::main(&arguments),
         Command::Next(arguments) => next::main(&arguments),
     };
     match done {

@@ -52,7 +52,10 @@ impl Fields {
         if text.trim().is_empty() {
             return Ok(Self { values: BTreeMap::new(), faults: Vec::new() });
         }
-        let Pairs(pairs) = serde_json::from_str(text).map_err(|error| fault(format!("must be JSON: {error}")))?;
+        let Pairs(pairs) = serde_json::from_str(text).map_err(|error| match error.is_data() {
+            true => fault("must be a JSON object".into()),
+            false => fault(format!("must be JSON: {error}")),
+        })?;
         let mut values = BTreeMap::new();
         for (key, value) in pairs {
             if values.insert(key.to_lowercase(), value).is_some() {

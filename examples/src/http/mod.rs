@@ -3,6 +3,7 @@
 mod body;
 mod executions;
 mod identity;
+mod loopback;
 mod openapi;
 mod page;
 mod path;
@@ -29,6 +30,7 @@ use utoipa_axum::routes;
 use problem::{Asked, Problem};
 
 pub use identity::Caller;
+pub use loopback::of_this_machine;
 pub use problem::PROBLEM_JSON;
 
 /// What the router answers from.

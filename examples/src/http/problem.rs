@@ -99,6 +99,12 @@ impl Problem {
         Self::new(StatusCode::BAD_REQUEST, "invalid", title, detail).with_faults(faults)
     }
 
+    /// 403: a page in a browser asks.
+    pub(super) fn forbidden() -> Self {
+        let (title, detail) = ("Pages may not ask here", "only programs of this machine are answered");
+        Self::new(StatusCode::FORBIDDEN, "forbidden", title, detail)
+    }
+
     /// 404: what the path names does not exist.
     pub(super) fn not_found(what: &str) -> Self {
         let detail = format!("there is no such {what}");

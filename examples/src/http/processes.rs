@@ -49,6 +49,7 @@ struct Deleted {
 #[utoipa::path(post, path = "/Procesos", operation_id = "registrar", tag = "Procesos", request_body = schemas::Registration, responses(
     (status = 200, description = "The process as it is stored", body = schemas::Process, links(
         ("ver" = (operation_id = "ver", parameters(("id" = "$response.body#/IdProceso")))),
+        ("reemplazar" = (operation_id = "reemplazar", parameters(("id" = "$response.body#/IdProceso")))),
         ("cambiar" = (operation_id = "cambiar", parameters(("id" = "$response.body#/IdProceso")))),
         ("ejecutar" = (operation_id = "ejecutar", parameters(("id" = "$response.body#/IdProceso")))),
         ("reprocesar" = (operation_id = "reprocesar", parameters(("id" = "$response.body#/IdProceso")))),

@@ -69,7 +69,10 @@ impl Query {
     }
 
     pub(super) fn instant(&mut self, name: &'static str) -> Option<Timestamp> {
-        self.read(name, parse_instant)
+        // The plus of an offset means a blank here, and no instant has one there: who has forgotten to escape it is understood.
+        self.read(name, |text| {
+            parse_instant(text).or_else(|fault| parse_instant(&text.replace(' ', "+")).map_err(|_| fault))
+        })
     }
 
     pub(super) fn number(&mut self, name: &'static str, range: &RangeInclusive<usize>) -> Option<usize> {
@@ -86,7 +89,9 @@ impl Query {
     pub(super) fn page(&mut self) -> PageRequest {
         let (range, usual) = PAGE;
         let limit = self.number("limite", &range).unwrap_or(usual);
-        PageRequest::first(limit).with_cursor(self.text("cursor").map(Cursor::new))
+        // Who begins may well have an empty one.
+        let cursor = self.text("cursor").filter(|cursor| !cursor.is_empty());
+        PageRequest::first(limit).with_cursor(cursor.map(Cursor::new))
     }
 
     pub(super) fn finish(self) -> Result<(), Problem> {

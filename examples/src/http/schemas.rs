@@ -32,6 +32,7 @@ macro_rules! request {
             #[schema(required = false)]
             pub habilitado: bool,
             /// IANA name of the zone in which the expression is meant; UTC if absent.
+            #[schema(min_length = 1)]
             pub zona_horaria: Option<String>,
             /// No occurrence before this instant.
             #[schema(format = DateTime)]
@@ -170,7 +171,6 @@ pub struct Schedule {
     #[schema(format = DateTime)]
     pub fecha_creacion: String,
     /// Whether its trigger exists.
-    #[schema(inline)]
     pub estado: ScheduleState,
     /// How many processes belong to it; absent where the older system wrote the record.
     #[schema(required = false)]
@@ -188,6 +188,7 @@ pub struct Schedule {
 
 /// Whether a schedule's trigger exists.
 #[derive(Debug, ToSchema)]
+#[schema(as = EstadoDeCalendarizacion)]
 pub enum ScheduleState {
     /// It exists.
     Activa,
@@ -212,10 +213,8 @@ pub struct Execution {
     #[schema(format = DateTime)]
     pub fecha_programada: String,
     /// Who asked for it.
-    #[schema(inline)]
     pub origen: Origin,
     /// What became of it so far.
-    #[schema(inline)]
     pub estado: ExecutionState,
     /// How often it was tried.
     pub intentos: u32,
@@ -226,13 +225,13 @@ pub struct Execution {
     #[schema(required = false, format = DateTime)]
     pub fecha_fin: String,
     /// Why the last try failed.
-    #[schema(required = false, inline)]
+    #[schema(required = false)]
     pub error: Failure,
 }
 
 /// Who asked for an execution.
 #[derive(Debug, ToSchema)]
-#[schema(rename_all = "camelCase")]
+#[schema(as = Origen, rename_all = "camelCase")]
 pub enum Origin {
     /// Its schedule.
     Calendario,
@@ -244,6 +243,7 @@ pub enum Origin {
 
 /// What became of an execution.
 #[derive(Debug, ToSchema)]
+#[schema(as = EstadoDeEjecucion)]
 pub enum ExecutionState {
     /// It is being tried.
     EnCurso,
@@ -259,7 +259,7 @@ pub enum ExecutionState {
 
 /// Why a try failed.
 #[derive(Debug, ToSchema)]
-#[schema(rename_all = "PascalCase")]
+#[schema(as = Fallo, rename_all = "PascalCase")]
 pub struct Failure {
     /// The kind of error, in one word.
     pub tipo: String,

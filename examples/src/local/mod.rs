@@ -3,6 +3,8 @@
 pub mod file;
 pub mod next;
 pub mod run;
+pub mod serve;
+mod session;
 pub mod simulate;
 pub mod tasks;
 
@@ -22,6 +24,8 @@ pub enum Command {
     Simulate(simulate::Arguments),
     /// Runs on the real clock until Ctrl-C, printing each execution as it happens.
     Run(run::Arguments),
+    /// Serves the HTTP API on this machine, and runs what is registered on the real clock beside it, until Ctrl-C.
+    Serve(serve::Arguments),
     /// Shows what an expression means and when it fires next.
     Next(next::Arguments),
 }
@@ -29,4 +33,8 @@ pub enum Command {
 /// An instant as the command line takes it, or now, to the second.
 fn instant_or_now(given: Option<Timestamp>) -> Timestamp {
     given.unwrap_or_else(|| whole_second(SystemClock.now()))
+}
+
+fn block_on(command: impl Future<Output = Result<()>>) -> Result<()> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(command)
 }

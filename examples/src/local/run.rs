@@ -1,16 +1,12 @@
 //! `run`: the same on the real clock, until Ctrl-C.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
-use kairos::clock::{Clock as _, SystemClock, between};
-use kairos::executor::{Handled, Verdict, WorkerConfig};
-use kairos::{Process, Scheduler};
-use kairos_memory::{Embedded, ShutdownReport};
 
-use super::{Result, file, tasks};
+use super::session::{Session, stop_signal};
+use super::{Result, block_on};
 
 /// What `run` is asked.
 #[derive(Args, Debug)]
@@ -27,96 +23,12 @@ pub struct Arguments {
 /// # Errors
 /// If the file cannot be read or holds faults.
 pub fn main(arguments: &Arguments) -> Result<()> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(run(arguments))
+    block_on(run(arguments))
 }
 
 async fn run(arguments: &Arguments) -> Result<()> {
-    let registrations = file::read(&arguments.file)?;
-    let grace = Duration::from_secs(arguments.grace);
-    let kairos = Embedded::builder()
-        .with_tasks(tasks::built_in(Arc::new(SystemClock)))
-        .with_worker(WorkerConfig::default().with_grace(grace))
-        .with_recorded_calls(0)
-        .on_handled(|handled| println!("{}", line(handled)))
-        .build();
-    let processes = file::register(&arguments.file, kairos.scheduler(), &registrations).await?;
-    let running = kairos.start().await?;
-    for process in &processes {
-        println!("{}", welcome(process, running.scheduler()).await?);
-    }
-    println!("{} processes are registered; Ctrl-C ends", processes.len());
+    let session = Session::begin(Some(&arguments.file), Duration::from_secs(arguments.grace)).await?;
+    println!("{} processes are registered; Ctrl-C ends", session.registered());
     stop_signal().await?;
-    println!("stopping: what is under way has {} s to end; Ctrl-C again ends at once", arguments.grace);
-    tokio::select! {
-        report = running.shutdown() => println!("{}", farewell(&report)),
-        interrupted = stop_signal() => {
-            interrupted?;
-            println!("ended at once; what was under way was not waited for");
-        }
-    }
-    Ok(())
-}
-
-/// When a process fires first.
-async fn welcome(process: &Process, scheduler: &Scheduler) -> Result<String> {
-    let preview = scheduler.preview(&process.id, 1).await?;
-    let next = match preview.fires.first() {
-        Some(_) if !preview.enabled => "is disabled".into(),
-        Some(fire) => format!("fires next at {}", fire.at),
-        None => "never fires again".into(),
-    };
-    Ok(format!("{} {next}", process.name))
-}
-
-/// Ctrl-C, or what a service manager sends.
-async fn stop_signal() -> Result<()> {
-    #[cfg(unix)]
-    {
-        use tokio::signal::unix::{SignalKind, signal};
-        let mut terminate = signal(SignalKind::terminate())?;
-        tokio::select! {
-            interrupted = tokio::signal::ctrl_c() => interrupted?,
-            _ = terminate.recv() => {}
-        }
-    }
-    #[cfg(not(unix))]
-    tokio::signal::ctrl_c().await?;
-    Ok(())
-}
-
-fn line(handled: &Handled) -> String {
-    let now = SystemClock.now();
-    let what = match &handled.work {
-        Some(work) => {
-            let late = between(work.scheduled_time, now).as_secs_f64();
-            format!("{} (scheduled {}, {late:.3} s ago)", work.process.name, work.scheduled_time)
-        }
-        None => format!("message {}", handled.message_id),
-    };
-    let verdict = match &handled.verdict {
-        Verdict::Succeeded => "run".into(),
-        Verdict::Retrying { failure, at } => format!("failed, comes back at {at:.0}: {}", failure.text),
-        Verdict::Dead(failure) => format!("dead: {}", failure.text),
-        Verdict::Undecided(failure) => format!("undecided, comes back: {}", failure.text),
-        Verdict::Skipped => "skipped: too late".into(),
-        Verdict::Duplicate => "had run already".into(),
-        other => format!("{other:?}"),
-    };
-    format!("{now:.3}  {what}: {verdict}")
-}
-
-fn farewell(report: &ShutdownReport) -> String {
-    let mut text = format!(
-        "ended: {} deliveries handled; {} executions were under way, of which {} did not end in time; {} messages are left",
-        report.handled,
-        report.in_flight,
-        report.unfinished.len(),
-        report.queued
-    );
-    for delivery in &report.unfinished {
-        let name = delivery.body.work(&delivery.message_id, delivery.sent_at).map(|work| work.process.name.clone());
-        text.push_str(&format!("\n  unfinished: {}", name.unwrap_or_else(|_| delivery.message_id.to_string())));
-    }
-    text
+    session.end(async {}).await
 }
