@@ -46,10 +46,10 @@ pub(super) struct Fields {
 }
 
 impl Fields {
-    /// Reads a JSON object; an empty text is one without fields. Unknown fields are ignored, as in a registration.
+    /// Reads a JSON object; an empty text and null are one without fields. Unknown fields are ignored, as in a registration.
     pub(super) fn read(text: &str) -> Result<Self, Problem> {
         let fault = |message: String| Problem::invalid([Fault::new(WHOLE, message)]);
-        if text.trim().is_empty() {
+        if matches!(text.trim(), "" | "null") {
             return Ok(Self { values: BTreeMap::new(), faults: Vec::new() });
         }
         let Pairs(pairs) = serde_json::from_str(text).map_err(|error| match error.is_data() {

@@ -6,7 +6,7 @@ use axum::extract::{RawQuery, State};
 use kairos::backend::{ExecutionFilter, History};
 use kairos::clock::later;
 use kairos::page::{Cursor, Page};
-use kairos::{Execution, ExecutionId, ExecutionState, Fault, ProcessId};
+use kairos::{Execution, ExecutionId, ExecutionState, Fault};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -64,7 +64,7 @@ pub(super) async fn list(State(api): State<Api>, RawQuery(query): RawQuery) -> R
     let mut query = Query::new(query.as_deref(), &["estado", "proceso", "desde", "hasta", "limite", "cursor"]);
     let mut filter = ExecutionFilter::all();
     filter.state = query.read("estado", state);
-    filter.process = query.text("proceso").map(ProcessId::from);
+    filter.process = query.id("proceso");
     let (from, until) = (query.instant("desde"), query.instant("hasta"));
     if let (Some(from), Some(until)) = (from, until)
         && until < from

@@ -1,4 +1,25 @@
 //! The HTTP API: one router for the Lambda function behind API Gateway and for the local program.
+//!
+//! ```
+//! use axum::body::Body;
+//! use axum::http::Request;
+//! use kairos_examples::http::{Api, Caller, router};
+//! use kairos_memory::Embedded;
+//! use tower::ServiceExt as _;
+//!
+//! # #[tokio::main(flavor = "current_thread")] async fn main() {
+//! let kairos = Embedded::builder().with_task("report", |_| async { Ok(()) }).build();
+//! let api = Api::new(kairos.scheduler().clone(), kairos.clock().clone()).with_history(kairos.history().clone());
+//! let text = r#"{"nombre":"report","cron":"rate(1 day)","arnProceso":"kairos:task:report"}"#;
+//! let mut request = Request::post("/Procesos").body(Body::from(text)).unwrap();
+//! request.extensions_mut().insert(Caller(Some("ana".into())));
+//! assert_eq!(router(api).oneshot(request).await.unwrap().status(), 200);
+//! # }
+//! ```
+//!
+//! - Each resource is a file; each handler is described where it stands, and [`document`] gathers that.
+//! - Answers are what the core writes; every error becomes a problem in one table, in `problem.rs`.
+//! - Nothing is read but the path, the query, the body, and the header `Idempotency-Key`. Who calls, [`Caller`] says.
 
 mod body;
 mod executions;
@@ -44,6 +65,10 @@ pub struct Api {
 
 impl Api {
     /// Over a scheduler, without history. The clock says from when on a schedule's next fire times are.
+    ///
+    /// A call takes as long as the scheduler's [patience](kairos::scheduler::SchedulerConfig::patience) and one call of its schedule backend
+    /// at least, if others are at the same schedule: where the server before the router gives up sooner, as API Gateway does after 29 s, its
+    /// callers are not told what became of their call.
     #[must_use]
     pub fn new(scheduler: impl Into<Arc<Scheduler>>, clock: Arc<dyn Clock>) -> Self {
         Self { scheduler: scheduler.into(), history: None, clock, chance: Arc::new(Chance::from_system()) }
@@ -87,6 +112,8 @@ pub fn document() -> OpenApi {
 }
 
 /// The router: a tower service that any server can stand before.
+///
+/// Errors that are not the caller's are logged in full as `ERROR` events, under the id that the caller gets.
 pub fn router(api: Api) -> Router {
     let (router, document) = routes().split_for_parts();
     let document = body::Json::of(&document).map_err(|error| api.problem(&error, Asked::default()));

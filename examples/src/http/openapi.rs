@@ -58,7 +58,7 @@ responses! {
     Failing:
         "429" => later("There are too many requests."),
         "500" => problem("Something went wrong inside; the log tells what, under the id in `instance`."),
-        "503" => later("Others are at it, or something does not answer. What was asked for may or may not have been done; asking again is safe.");
+        "503" => later("Others are at it, or something does not answer. What was asked for may or may not have been done; asking again does it once, but for a run without a key.");
     /// Of a call that reads what its caller writes.
     Faulty: "400" => problem("The request is not valid: `errores` says what is wrong, in which field and where in its text.");
     /// Of a call about something by its id.

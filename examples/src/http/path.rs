@@ -6,16 +6,20 @@ use kairos::{Fault, limits};
 
 use super::problem::Problem;
 
+/// Whether anything could have this id. No store is asked about what nothing can have: it may refuse the very question.
+pub(super) fn may_be_id(text: &str) -> bool {
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+    !text.is_empty() && text.len() <= limits::ID && text.bytes().all(fits)
+}
+
 /// The `{id}` of a path, decoded.
 #[derive(Debug)]
 pub(super) struct Id(String);
 
 impl Id {
-    /// The id, unless it is none that anything could have. No store is asked for such a one: it may refuse the very question.
+    /// The id, unless nothing can have it.
     pub(super) fn possible(&self) -> Option<&str> {
-        let Self(id) = self;
-        let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
-        (id.len() <= limits::ID && id.bytes().all(fits)).then_some(id)
+        Some(self.text()).filter(|id| may_be_id(id))
     }
 
     /// The id as it was written.

@@ -165,7 +165,8 @@ impl Problem {
     }
 
     fn of_kind(error: &Error, asked: Asked<'_>) -> Self {
-        const DOUBT: &str = "What was asked for may or may not have been done; asking again is safe.";
+        const DOUBT: &str =
+            "What was asked for may or may not have been done. Asking again does it once, but for a run without a key.";
         let is_own = error.source().is_none();
         let has_faults = is_own && !error.faults().is_empty();
         match error.kind() {
@@ -173,9 +174,9 @@ impl Problem {
             ErrorKind::Invalid | ErrorKind::Unsupported | ErrorKind::Denied | ErrorKind::Malformed if has_faults => {
                 Self::conflict("not-admitted", "What is stored is not let in any more", error)
             }
-            // A listing that names no id is asked for nothing else that could be malformed.
-            ErrorKind::Malformed if asked.has_cursor && is_own && error.subject().is_none() => {
-                Self::invalid([Fault::new("cursor", error.message())])
+            // Of a listing nothing else that could be wrong comes from the caller; a row that cannot be read is named.
+            ErrorKind::Malformed | ErrorKind::Invalid if asked.has_cursor && error.subject().is_none() => {
+                Self::invalid([Fault::new("cursor", "is no cursor of this listing; begin again without one")])
             }
             ErrorKind::NotFound if is_own && asked.id.is_some() && asked.id == error.subject() => {
                 Self::not_found(asked.what)

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::extract::{RawQuery, State};
 use kairos::backend::ProcessFilter;
 use kairos::page::Cursor;
-use kairos::{Changes, Process, ProcessId, Registration, ScheduleId};
+use kairos::{Changes, Process, ProcessId, Registration};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -75,7 +75,7 @@ pub(super) async fn list(State(api): State<Api>, RawQuery(query): RawQuery) -> R
     let mut query = Query::new(query.as_deref(), &["nombre", "calendarizacion", "habilitado", "limite", "cursor"]);
     let mut filter = ProcessFilter::default();
     filter.name_prefix = query.text("nombre");
-    filter.schedule = query.text("calendarizacion").map(ScheduleId::from);
+    filter.schedule = query.id("calendarizacion");
     filter.enabled = query.boolean("habilitado");
     let page = query.page();
     query.finish()?;

@@ -9,6 +9,7 @@ use kairos::page::{Cursor, PageRequest};
 use percent_encoding::percent_decode_str;
 
 use super::body::parse_instant;
+use super::path::may_be_id;
 use super::problem::Problem;
 
 /// How many items a page may hold, and how many it holds if nothing is said.
@@ -62,6 +63,14 @@ impl Query {
     pub(super) fn read<T>(&mut self, name: &'static str, read: impl Fn(&str) -> Result<T, String>) -> Option<T> {
         let text = self.text(name)?;
         read(&text).map_err(|message| self.fault(Fault::new(name, message))).ok()
+    }
+
+    /// An id of something that may be there.
+    pub(super) fn id<T: From<String>>(&mut self, name: &'static str) -> Option<T> {
+        self.read(name, |text| match may_be_id(text) {
+            true => Ok(text.to_owned().into()),
+            false => Err(format!("'{text}' is no id: letters, digits, '-', '_' and '.' are expected")),
+        })
     }
 
     pub(super) fn boolean(&mut self, name: &'static str) -> Option<bool> {

@@ -336,7 +336,7 @@ pub struct ProcessFilter {
     #[param(required = false)]
     pub nombre: String,
     /// Only those of the schedule of this id.
-    #[param(required = false)]
+    #[param(required = false, pattern = "^[0-9A-Za-z._-]{1,2048}$")]
     pub calendarizacion: String,
     /// Only the enabled, or only the disabled ones.
     #[param(required = false)]
@@ -360,7 +360,7 @@ pub struct ExecutionFilter {
     #[param(required = false, inline)]
     pub estado: ExecutionState,
     /// Only those of the process of this id.
-    #[param(required = false)]
+    #[param(required = false, pattern = "^[0-9A-Za-z._-]{1,2048}$")]
     pub proceso: String,
     /// Only those scheduled at or after this instant.
     #[param(required = false, format = DateTime)]

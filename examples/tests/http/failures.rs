@@ -171,6 +171,10 @@ async fn a_row_that_cannot_be_read_is_no_fault_of_a_cursor() {
     assert_eq!(ask(&app, request("GET", "/Procesos?cursor=fila", "")).await.status, 500);
     assert_eq!(ask(&app, request("GET", "/Procesos", "")).await.status, 500);
     assert_eq!(ask(&app, request("GET", "/Procesos?cursor=x", "")).await.fields(), ["cursor"]);
+    let mut store = MockStore::new();
+    store.expect_list_schedules().returning(|_| Err(Error::new(ErrorKind::Invalid, SECRET).with_source(SECRET)));
+    let answer = ask(&self::app(store, MockHistory::new()), request("GET", "/Calendarizaciones?cursor=x", "")).await;
+    assert!(answer.fields() == ["cursor"] && !answer.text.contains("secreta"), "what the service will not begin at");
 }
 
 #[tokio::test]

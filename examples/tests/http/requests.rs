@@ -111,6 +111,9 @@ async fn ids_that_nothing_can_have_are_not_asked_for() {
             assert_eq!(world.ask("GET", &path, "").await.status, 404, "{path}");
         }
         assert_eq!(world.ask("PATCH", &format!("/Procesos/{id}"), "{}").await.status, 404);
+        for (path, name) in [("/Procesos", "calendarizacion"), ("/Ejecuciones", "proceso")] {
+            assert_eq!(world.ask("GET", &format!("{path}?{name}={id}"), "").await.fields(), [name]);
+        }
         let gone = world.ask("DELETE", &format!("/Procesos/{id}"), "").await;
         assert_eq!((gone.status.as_u16(), gone.json()["Eliminado"].clone()), (200, false.into()));
     }
