@@ -209,8 +209,9 @@ impl Executor {
             tracing::warn!(message = %delivery.message_id, %error, "a delivery could not be settled; it comes back");
             Verdict::Undecided(Failure::from(&error))
         });
-        let handled = Handled { message_id: delivery.message_id, work, started_at, verdict };
-        self.counters.count(&handled, delivery.redriven);
+        let Delivery { message_id, redriven, .. } = delivery;
+        let handled = Handled { message_id, work, redriven, started_at, verdict };
+        self.counters.count(&handled);
         handled
     }
 }

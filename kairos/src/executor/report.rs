@@ -61,6 +61,8 @@ pub struct Handled {
     pub message_id: Arc<str>,
     /// The execution, if the message could be read.
     pub work: Option<WorkItem>,
+    /// Whether it came back from the dead letters.
+    pub redriven: bool,
     /// When the executor took it up.
     pub started_at: Timestamp,
     /// What became of it.
@@ -75,9 +77,14 @@ impl Handled {
         self.work.as_ref().map(|work| between(work.scheduled_time, self.started_at))
     }
 
-    /// Whether somebody wants it run however late it is.
-    fn is_late_on_purpose(&self, redriven: bool) -> bool {
-        redriven || self.work.as_ref().is_some_and(|work| work.origin == Origin::Backfill)
+    /// The lateness that nobody wanted: of what was tried, or skipped as too late, and is not late on purpose, as backfills and redriven dead
+    /// letters are.
+    #[must_use]
+    pub fn unwanted_lateness(&self) -> Option<Duration> {
+        let has_come_to_it =
+            !matches!(self.verdict, Verdict::Duplicate | Verdict::Waiting { .. } | Verdict::Undecided(_));
+        let is_backfill = self.work.as_ref().is_some_and(|work| work.origin == Origin::Backfill);
+        self.lateness().filter(|_| has_come_to_it && !is_backfill && !self.redriven)
     }
 }
 
@@ -102,8 +109,7 @@ pub struct ExecutorCounts {
     pub undecided: u64,
     /// Outcomes that could not be recorded.
     pub unrecorded: u64,
-    /// The longest [lateness](Handled::lateness) of any that were tried, or skipped as too late, in whole milliseconds. Backfills and redriven
-    /// dead letters are left out: they are late on purpose.
+    /// The longest [unwanted lateness](Handled::unwanted_lateness), in whole milliseconds.
     pub longest_lateness: Duration,
 }
 
@@ -121,7 +127,7 @@ pub(super) struct Counters {
 }
 
 impl Counters {
-    pub(super) fn count(&self, handled: &Handled, redriven: bool) {
+    pub(super) fn count(&self, handled: &Handled) {
         let counter = match &handled.verdict {
             Verdict::Succeeded => &self.succeeded,
             Verdict::Duplicate => &self.duplicates,
@@ -132,9 +138,7 @@ impl Counters {
             Verdict::Undecided(_) => &self.undecided,
         };
         counter.fetch_add(1, Ordering::Relaxed);
-        let has_come_to_it =
-            !matches!(handled.verdict, Verdict::Duplicate | Verdict::Waiting { .. } | Verdict::Undecided(_));
-        if let Some(lateness) = handled.lateness().filter(|_| has_come_to_it && !handled.is_late_on_purpose(redriven)) {
+        if let Some(lateness) = handled.unwanted_lateness() {
             let millis = u64::try_from(lateness.as_millis()).unwrap_or(u64::MAX);
             self.longest_lateness_millis.fetch_max(millis, Ordering::Relaxed);
         }
