@@ -77,6 +77,20 @@ impl Config {
     /// [`Invalid`](kairos::ErrorKind::Invalid) if a name that is needed is not configured.
     #[cfg(feature = "invoker")]
     pub fn executor(&self, sdk: &SdkConfig) -> Result<kairos::Executor> {
+        self.executor_receiving(sdk, Arc::new(self.queue(sdk)?))
+    }
+
+    /// The same, settling deliveries with what wraps the [execution queue](Self::queue): something that leaves a part of it to a Lambda event
+    /// source, or watches it.
+    ///
+    /// # Errors
+    /// [`Invalid`](kairos::ErrorKind::Invalid) if a name that is needed is not configured.
+    #[cfg(feature = "invoker")]
+    pub fn executor_receiving(
+        &self,
+        sdk: &SdkConfig,
+        receiver: Arc<dyn kairos::backend::Receiver>,
+    ) -> Result<kairos::Executor> {
         use kairos::backend::Invoker as _;
         use kairos::executor::ExecutorConfig;
 
@@ -84,7 +98,7 @@ impl Config {
         let invoker = crate::AwsInvoker::new(sdk, clock.clone());
         let policy = self.policy().with_targets(invoker.capabilities());
         let history = crate::DynamoHistory::new(&aws_sdk_dynamodb::Client::new(sdk), &self.tables()?);
-        let executor = kairos::Executor::new(Arc::new(self.queue(sdk)?), Arc::new(invoker), clock);
+        let executor = kairos::Executor::new(receiver, Arc::new(invoker), clock);
         Ok(executor.with_history(Arc::new(history)).with_config(ExecutorConfig::default().with_policy(policy)))
     }
 }
