@@ -1,4 +1,10 @@
 //! What the example programs share.
 
+#[cfg(feature = "aws")]
+pub mod functions;
 pub mod http;
 pub mod local;
+#[cfg(feature = "aws")]
+pub mod orders;
+#[cfg(feature = "aws")]
+pub mod telemetry;

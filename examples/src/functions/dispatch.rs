@@ -1,0 +1,132 @@
+//! The dispatcher: one trigger's input in, one message per process out, as far as the time goes.
+
+use std::future::Future;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use kairos::clock::between;
+use kairos::dispatcher::{DispatchRequest, Dispatched};
+use kairos::{Arn, Dispatcher, Error, ErrorKind, Result, TriggerInput};
+use lambda_runtime::{Context, LambdaEvent};
+use serde_json::{Value, json};
+
+use super::{Installation, SetupError};
+use crate::telemetry::Metrics;
+
+/// Dispatches what a trigger asks for until shortly before the deadline, and hands the rest on.
+///
+/// Input without an occurrence means the one at `got_at`; what is handed on names it, so that all of it stays one occurrence.
+///
+/// # Errors
+/// Whatever kept any process from being queued, or the rest from being handed on. The same input again is harmless.
+pub async fn dispatch<H, F>(
+    dispatcher: &Dispatcher,
+    input: TriggerInput,
+    got_at: Timestamp,
+    deadline: Timestamp,
+    hand_on: H,
+) -> Result<Dispatched>
+where
+    H: FnOnce(TriggerInput) -> F,
+    F: Future<Output = Result<()>>,
+{
+    let request = DispatchRequest::of_trigger(input, got_at).with_deadline(deadline);
+    let dispatched = dispatcher.dispatch(&request).await?;
+    if let Some(cursor) = &dispatched.next {
+        hand_on(request.continuation(cursor.clone())).await.map_err(|error| error.during("hand on"))?;
+    }
+    Ok(dispatched)
+}
+
+/// What a dispatch comes to in metrics.
+pub fn count(metrics: &mut Metrics, result: &Result<Dispatched>) {
+    metrics.count("Dispatched", result.as_ref().map_or(0, |dispatched| dispatched.queued as u64));
+}
+
+/// The function `dispatcher`.
+#[derive(Clone, Debug)]
+pub struct DispatcherFunction {
+    installation: Installation,
+    dispatcher: Dispatcher,
+    functions: aws_sdk_lambda::Client,
+}
+
+impl DispatcherFunction {
+    /// Over the tables and the queue of an installation.
+    ///
+    /// # Errors
+    /// If a name that it needs is not configured.
+    pub fn new(installation: Installation) -> Result<Arc<Self>, SetupError> {
+        let dispatcher = installation.config.dispatcher(&installation.sdk)?;
+        let functions = aws_sdk_lambda::Client::new(&installation.sdk);
+        Ok(Arc::new(Self { installation, dispatcher, functions }))
+    }
+
+    /// One invocation. Where the time runs out, the function goes on by invoking itself asynchronously, by the ARN that it was invoked by.
+    ///
+    /// # Errors
+    /// If the input cannot be read, or not every process was queued and nobody goes on: the trigger's own retries do.
+    pub async fn handle(self: Arc<Self>, event: LambdaEvent<Value>) -> Result<Value, SetupError> {
+        let (payload, context) = event.into_parts();
+        let clock = &self.installation.clock;
+        let began = clock.now();
+        let result = self.answer(&payload, &context, began).await;
+        let mut metrics = self.installation.metrics();
+        count(&mut metrics, &result);
+        metrics.duration("BatchDuration", between(began, clock.now()));
+        metrics.property("requestId", context.request_id.as_str());
+        metrics.emit(began);
+        match result {
+            Ok(dispatched) => {
+                let Dispatched { queued, pages, ref next, .. } = dispatched;
+                tracing::info!(schedule = payload["IdCalendarizacion"].as_str(), queued, pages, "dispatched");
+                Ok(json!({"Despachados": queued, "Continua": next.is_some()}))
+            }
+            Err(error) => {
+                tracing::error!(%error, cause = cause(&error), "not dispatched");
+                Err(told(&error))
+            }
+        }
+    }
+
+    async fn answer(&self, payload: &Value, context: &Context, got_at: Timestamp) -> Result<Dispatched> {
+        let input = TriggerInput::from_json(&payload.to_string())?;
+        let hand_on = |rest| self.invoke_itself(&context.invoked_function_arn, rest);
+        dispatch(&self.dispatcher, input, got_at, deadline(context), hand_on).await
+    }
+
+    async fn invoke_itself(&self, arn: &str, rest: TriggerInput) -> Result<()> {
+        use aws_sdk_lambda::primitives::Blob;
+        use aws_sdk_lambda::types::InvocationType;
+
+        let arn = Arn::parse(arn).map_err(|error| Error::new(ErrorKind::Invalid, error.to_string()))?;
+        let payload = serde_json::to_vec(&rest).map_err(|error| Error::new(ErrorKind::Invalid, error.to_string()))?;
+        let request = self.functions.invoke().function_name(arn.as_str()).invocation_type(InvocationType::Event);
+        // Whatever it is, the trigger tries again.
+        request.payload(Blob::new(payload)).send().await.map(drop).map_err(|error| {
+            Error::new(ErrorKind::Unavailable, format!("{arn} could not be invoked")).with_source(error)
+        })
+    }
+}
+
+/// Until when an invocation must have answered.
+pub(super) fn deadline(context: &Context) -> Timestamp {
+    i64::try_from(context.deadline).ok().and_then(|millis| Timestamp::from_millisecond(millis).ok()).unwrap_or_default()
+}
+
+/// An error as whoever invoked the function reads it, or finds it beside the event where events go that nobody took.
+pub(super) fn told(error: &Error) -> SetupError {
+    match cause(error) {
+        Some(cause) => format!("{error}: {cause}").into(),
+        None => error.to_string().into(),
+    }
+}
+
+/// What is behind an error, in one line.
+pub(super) fn cause(error: &Error) -> Option<String> {
+    let mut cause = std::error::Error::source(error)?;
+    while let Some(deeper) = cause.source() {
+        cause = deeper;
+    }
+    Some(cause.to_string())
+}
