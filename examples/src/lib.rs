@@ -6,5 +6,6 @@ pub mod http;
 pub mod local;
 #[cfg(feature = "aws")]
 pub mod orders;
+pub mod signal;
 #[cfg(feature = "aws")]
 pub mod telemetry;

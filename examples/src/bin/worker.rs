@@ -4,7 +4,8 @@ use std::net::Ipv4Addr;
 
 use kairos::shutdown::shutdown;
 use kairos_examples::functions::worker::Service;
-use kairos_examples::functions::{Installation, SetupError, stop_signal};
+use kairos_examples::functions::{Installation, SetupError};
+use kairos_examples::signal::stop_signal;
 use tokio::net::TcpListener;
 
 #[tokio::main]

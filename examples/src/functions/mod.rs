@@ -28,4 +28,4 @@ pub mod worker;
 
 mod setup;
 
-pub use setup::{Installation, SetupError, stop_signal};
+pub use setup::{Installation, SetupError};

@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::session::{Session, stop_signal};
+use super::session::Session;
 use super::{Result, block_on};
+use crate::signal::stop_signal;
 
 /// What `run` is asked.
 #[derive(Args, Debug)]

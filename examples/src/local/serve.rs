@@ -10,9 +10,10 @@ use kairos::clock::{ClockExt as _, SystemClock};
 use kairos::shutdown::shutdown;
 use tokio::net::TcpListener;
 
-use super::session::{Session, stop_signal};
+use super::session::Session;
 use super::{Result, block_on};
 use crate::http::{Api, of_this_machine, router};
+use crate::signal::stop_signal;
 
 /// What `serve` is asked.
 #[derive(Args, Debug)]

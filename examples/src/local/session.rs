@@ -10,6 +10,7 @@ use kairos::{Process, Scheduler};
 use kairos_memory::{Embedded, Running, ShutdownReport};
 
 use super::{Result, file, tasks};
+use crate::signal::stop_signal;
 
 /// A whole Kairos in memory, at work.
 pub(super) struct Session {
@@ -76,22 +77,6 @@ async fn welcome(process: &Process, scheduler: &Scheduler) -> Result<String> {
         None => "never fires again".into(),
     };
     Ok(format!("{} {next}", process.name))
-}
-
-/// Ctrl-C, or what a service manager sends.
-pub(super) async fn stop_signal() -> Result<()> {
-    #[cfg(unix)]
-    {
-        use tokio::signal::unix::{SignalKind, signal};
-        let mut terminate = signal(SignalKind::terminate())?;
-        tokio::select! {
-            interrupted = tokio::signal::ctrl_c() => interrupted?,
-            _ = terminate.recv() => {}
-        }
-    }
-    #[cfg(not(unix))]
-    tokio::signal::ctrl_c().await?;
-    Ok(())
 }
 
 fn line(handled: &Handled) -> String {

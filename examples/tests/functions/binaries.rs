@@ -258,6 +258,7 @@ async fn the_api_answers_through_both_kinds_of_gateway_and_knows_its_caller() {
     let answer = function.invoke(text("api_rest.json"), 60).await.unwrap();
     assert_eq!(answer["statusCode"], 200, "{answer}");
     assert_eq!(body(&answer)["Nombre"], "informe-de-ventas");
+    assert_eq!(body(&answer)["RegistradoPor"], "a1b2c3d4e5");
     // An HTTP API's event, with a query and a JWT.
     let answer = function.invoke(text("api_http.json"), 60).await.unwrap();
     assert_eq!(answer["statusCode"], 200, "{answer}");
