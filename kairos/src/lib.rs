@@ -64,9 +64,9 @@ pub use error::{Error, ErrorKind, Fault, Result};
 pub use executor::Executor;
 pub use expression::Expression;
 pub use model::{
-    Body, Changes, Execution, ExecutionId, ExecutionState, Failure, Hold, OffsetTimestamp, Origin, Placeholders,
-    Policy, Process, ProcessId, Registration, Schedule, ScheduleId, ScheduleState, Specification, TriggerInput,
-    WorkItem, limits,
+    Attribute, Body, Changes, ContainerTask, Execution, ExecutionId, ExecutionState, Failure, Hold, OffsetTimestamp,
+    Origin, Placeholders, Policy, Process, ProcessId, Registration, Schedule, ScheduleId, ScheduleState, Specification,
+    TriggerInput, WorkItem, container_task, limits,
 };
 pub use scheduler::Scheduler;
 pub use target::{Target, TargetError, TargetKind};

@@ -60,9 +60,12 @@ pub enum TargetKind {
     Sns,
     /// An SQS queue, sent to.
     Sqs,
-    /// An ECS cluster, on which a task is run.
+    /// An ECS cluster, on which a task is run: its parameters are a [`ContainerTask`](crate::ContainerTask).
     Ecs,
-    /// An EventBridge event bus, to which an event is put.
+    /// An EventBridge event bus, to which an event is put: its detail is the parameters, a JSON object, or an empty one.
+    ///
+    /// Its source is `kairos`, its detail type the name of the process, at most 128 characters, its time the scheduled time. Its resources are
+    /// `kairos:execution:ID`, `kairos:process:ID` and `kairos:schedule:ID`, by which rules and consumers tell executions.
     EventBus,
     /// A Kinesis data stream, to which a record is put.
     Kinesis,
@@ -79,6 +82,10 @@ pub enum TargetKind {
 pub(crate) enum PayloadRule {
     /// JSON text, or nothing.
     Json,
+    /// A JSON object, or nothing.
+    Object,
+    /// A [`ContainerTask`](crate::ContainerTask).
+    ContainerTask,
     /// Text of at least one character, of those that a message may hold.
     MessageText,
     /// Anything, or nothing.
@@ -88,7 +95,9 @@ pub(crate) enum PayloadRule {
 impl TargetKind {
     pub(crate) const fn payload_rule(self) -> PayloadRule {
         match self {
-            Self::Lambda | Self::StepFunctions | Self::Ecs | Self::EventBus => PayloadRule::Json,
+            Self::Lambda | Self::StepFunctions => PayloadRule::Json,
+            Self::EventBus => PayloadRule::Object,
+            Self::Ecs => PayloadRule::ContainerTask,
             Self::Sns | Self::Sqs | Self::Kinesis | Self::Firehose => PayloadRule::MessageText,
             Self::Https | Self::Task => PayloadRule::Anything,
         }

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use jiff::Timestamp;
 
-use crate::error::Result;
-use crate::model::{ExecutionId, Process};
+use crate::error::{Error, Fault, Result};
+use crate::model::{Attribute, ContainerTask, ExecutionId, Placeholders, Process, payload};
 use crate::target::{Target, TargetKind};
 
 /// Calls the target of a process, as the role of the process.
@@ -94,5 +94,54 @@ impl Invocation {
     pub fn with_attempt(mut self, attempt: u32) -> Self {
         self.attempt = attempt;
         self
+    }
+
+    /// The values of the placeholders.
+    #[must_use]
+    pub fn placeholders(&self) -> Placeholders<'_> {
+        Placeholders {
+            execution_id: self.execution_id,
+            scheduled_time: self.scheduled_time,
+            process_id: &self.process.id,
+            schedule_id: &self.process.schedule_id,
+            attempt: self.attempt,
+        }
+    }
+
+    /// Whether its target is known to refuse it for its size: its payload, with what the call says beside it, or its name.
+    ///
+    /// The same was checked at registration, of the latest, most tried execution that there can be; a process may have been stored, and
+    /// a message made, by others.
+    ///
+    /// # Errors
+    /// [`Invalid`](crate::ErrorKind::Invalid), with the field.
+    pub fn check_size(&self) -> Result<()> {
+        let (kind, name) = (self.target.kind(), &self.process.name);
+        let fault = payload::name_fault(kind, name).or_else(|| {
+            let checked = payload::check_size(kind, name, self.payload.as_deref(), &self.placeholders());
+            checked.err().map(|message| Fault::new("parametros", message))
+        });
+        fault.map_or(Ok(()), |fault| Err(Error::invalid(vec![fault])))
+    }
+
+    /// What a message says beside its body: the values of the placeholders, under their names.
+    #[must_use]
+    pub fn attributes(&self) -> Vec<Attribute> {
+        payload::attributes(&self.placeholders())
+    }
+
+    /// Who an event comes from, and its resources: `kairos:execution:ID`, `kairos:process:ID` and `kairos:schedule:ID`.
+    #[must_use]
+    pub fn event_source(&self) -> (&'static str, [String; 3]) {
+        (payload::EVENT_SOURCE, payload::event_resources(&self.placeholders()))
+    }
+
+    /// The task to run on a cluster, its containers told about this execution.
+    ///
+    /// # Errors
+    /// [`Invalid`](crate::ErrorKind::Invalid) if the payload is none.
+    pub fn container_task(&self) -> Result<ContainerTask> {
+        ContainerTask::of(self.payload.as_deref(), &self.placeholders())
+            .map_err(|message| Error::invalid(vec![Fault::new("parametros", message)]))
     }
 }

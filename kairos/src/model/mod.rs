@@ -1,8 +1,10 @@
 //! The words of Kairos: what is registered, stored, sent and recorded, and its fixed wire formats.
 
+pub mod container_task;
 mod execution;
 mod id;
 mod message;
+pub(crate) mod payload;
 mod placeholders;
 mod policy;
 mod process;
@@ -11,10 +13,12 @@ mod schedule;
 mod specification;
 mod time;
 
+pub use container_task::ContainerTask;
 pub use execution::{Execution, ExecutionState, Failure};
 pub use id::{ExecutionId, ProcessId, ScheduleId};
 pub(crate) use message::check_identity;
 pub use message::{Body, Origin, TriggerInput, WorkItem};
+pub use payload::Attribute;
 pub use placeholders::Placeholders;
 pub(crate) use policy::check_description;
 pub(crate) use policy::payload;

@@ -7,13 +7,14 @@ use jiff::Timestamp;
 
 use super::id::{ExecutionId, ProcessId, ScheduleId};
 use super::message::{Origin, WorkItem, name_breaks_line, to_json};
+use super::payload::{check_shape, check_size, name_fault};
 use super::placeholders::Placeholders;
 use super::process::Process;
 use super::registration::Registration;
 use crate::arn::Role;
 use crate::backend::InvokerCapabilities;
 use crate::error::{Error, ErrorKind, Fault};
-use crate::target::{PayloadRule, Target};
+use crate::target::Target;
 
 /// What an installation lets in.
 ///
@@ -41,6 +42,8 @@ pub struct Policy {
 
 /// Limits on what a registration may hold. Each is the least of those that the services on its way have.
 pub mod limits {
+    use crate::target::TargetKind;
+
     /// Largest request, in bytes of JSON: more than any that could be let in, however it escapes its text.
     pub const REQUEST: usize = 2 * 1024 * 1024;
     /// Longest name of a process, in bytes.
@@ -51,6 +54,23 @@ pub mod limits {
     pub const PARAMETERS: usize = 256 * 1024;
     /// Largest queue message, in bytes (SQS `SendMessage`).
     pub const MESSAGE: usize = 1024 * 1024;
+    /// Largest payload of a kind of target, in bytes, with what the call says beside it: the attributes of a message (SNS `Publish`, SQS
+    /// `SendMessage`), the other fields of an event (EventBridge `PutEvents`; 1 MB where that has come, less than 256 KB elsewhere).
+    ///
+    /// Other sources: Lambda quotas, "Invocation payload (asynchronous)"; Step Functions `StartExecution`. A queue may have a smaller limit
+    /// of its own. What a cluster takes is [`OVERRIDES`].
+    #[must_use]
+    pub const fn payload(kind: TargetKind) -> usize {
+        match kind {
+            TargetKind::Lambda | TargetKind::Sqs => 1024 * 1024,
+            TargetKind::EventBus => 256 * 1024 - 1,
+            _ => 256 * 1024,
+        }
+    }
+    /// Largest overrides of a container task, in bytes of JSON, with what its containers are told (ECS `RunTask`).
+    pub const OVERRIDES: usize = 8_192;
+    /// Longest detail type of an event, in characters; it is the name of the process (EventBridge `PutEvents`).
+    pub const DETAIL_TYPE: usize = 128;
     /// Longest description, in characters (EventBridge Scheduler `CreateSchedule`).
     pub const DESCRIPTION: usize = 512;
     /// Most labels, and the longest key and value in characters (the limits of AWS tags).
@@ -121,6 +141,7 @@ impl Policy {
         faults.extend(checked.err().map(|refused| refused.fault));
         let checked = self.check_role(target.as_ref(), registration.role.as_deref());
         faults.extend(checked.err().map(|refused| refused.fault));
+        faults.extend(target.as_ref().and_then(|target| name_fault(target.kind(), &registration.name)));
         if let Err(message) = check_parameters(registration, target.as_ref()) {
             faults.push(Fault::new("parametros", message));
         }
@@ -143,7 +164,7 @@ impl Policy {
         if let Some(fault) = limits_out_of_range(process.max_attempts, process.max_age_seconds).next() {
             return Err(Refused { kind: ErrorKind::Invalid, fault }.into());
         }
-        check_size(process.parameters.as_deref().unwrap_or_default()).map_err(parameters_refused)?;
+        check_length(process.parameters.as_deref().unwrap_or_default()).map_err(parameters_refused)?;
         Ok(target)
     }
 
@@ -319,14 +340,14 @@ fn limits_out_of_range(max_attempts: Option<u32>, max_age_seconds: Option<u64>) 
 }
 
 /// Whether parameters are of a size that every service on their way takes.
-fn check_size(parameters: &str) -> Result<(), String> {
+fn check_length(parameters: &str) -> Result<(), String> {
     let (size, most) = (parameters.len(), limits::PARAMETERS);
     if size > most { Err(format!("is {size} bytes long; {most} are allowed")) } else { Ok(()) }
 }
 
 /// The same with values filled in.
 fn fill<'t>(parameters: &'t str, placeholders: &Placeholders<'_>) -> Result<Cow<'t, str>, String> {
-    check_size(parameters)?;
+    check_length(parameters)?;
     let most = limits::PARAMETERS;
     placeholders
         .fill_within(parameters, most)
@@ -334,11 +355,12 @@ fn fill<'t>(parameters: &'t str, placeholders: &Placeholders<'_>) -> Result<Cow<
 }
 
 fn check_parameters(registration: &Registration, target: Option<&Target>) -> Result<(), String> {
-    let parameters = registration.parameters.as_deref();
-    let filled = parameters.map(|text| with_longest_values(registration, |longest| fill(text, longest))).transpose()?;
-    if let Some(target) = target {
-        check_payload(target, filled.as_deref())?;
-    }
+    with_longest_values(registration, |longest| {
+        let filled = registration.parameters.as_deref().map(|text| fill(text, longest)).transpose()?;
+        let (Some(target), payload) = (target, filled.as_deref()) else { return Ok(()) };
+        check_shape(target.kind(), payload)?;
+        check_size(target.kind(), &registration.name, payload, longest)
+    })?;
     let size = longest_message(registration);
     if size > limits::MESSAGE {
         return Err(format!(
@@ -347,29 +369,6 @@ fn check_parameters(registration: &Registration, target: Option<&Target>) -> Res
         ));
     }
     Ok(())
-}
-
-fn check_payload(target: &Target, payload: Option<&str>) -> Result<(), String> {
-    let kind = target.kind();
-    match (kind.payload_rule(), payload) {
-        (PayloadRule::Json, Some(text)) => serde_json::from_str::<serde::de::IgnoredAny>(text)
-            .map(|_| ())
-            .map_err(|error| format!("must be JSON for a {kind} target: {error}")),
-        (PayloadRule::MessageText, None | Some("")) => Err(format!("must not be empty for a {kind} target")),
-        (PayloadRule::MessageText, Some(text)) => match text.char_indices().find(|(_, c)| !may_stand_in_message(*c)) {
-            Some((at, c)) => Err(format!(
-                "holds {} at byte {at}, which a message cannot carry to a {kind} target",
-                c.escape_unicode()
-            )),
-            None => Ok(()),
-        },
-        (PayloadRule::Json, None) | (PayloadRule::Anything, _) => Ok(()),
-    }
-}
-
-/// The characters of XML 1.0, which are those of an SQS message (SQS API, `SendMessage`, `MessageBody`).
-fn may_stand_in_message(c: char) -> bool {
-    matches!(c, '\t' | '\n' | '\r' | ' '..='\u{fffd}' | '\u{10000}'..)
 }
 
 /// The values of the placeholders at the latest, most tried execution there can be.
@@ -401,6 +400,12 @@ mod tests {
 
     fn lambda() -> Registration {
         Registration::new("ventas", "rate(5 minutes)", LAMBDA).with_role(ROLE)
+    }
+
+    fn lambda_to(target: &str) -> Registration {
+        let mut other = lambda();
+        other.target = format!("arn:aws:{target}");
+        other
     }
 
     fn faults(registration: &Registration) -> Vec<String> {
@@ -499,5 +504,89 @@ mod tests {
         assert!(faults(&task(tight.clone())).is_empty());
         refused(&task(format!("{tight}x")), "262145 bytes long with its placeholders");
         refused(&task("\u{1}".repeat(200_000)), "makes a queue message of");
+    }
+
+    /// The process executed as late and as often as can be, when all that a call says is longest.
+    fn last_try(registration: &Registration) -> crate::backend::Invocation {
+        let process = registration.clone().into_process(Timestamp::UNIX_EPOCH.into());
+        let id = ExecutionId::of_occurrence(&process.id, Timestamp::MAX);
+        let target = Policy::default().admit(&process).unwrap();
+        crate::backend::Invocation::new(target, process.into(), id, Timestamp::MAX).with_attempt(u32::MAX)
+    }
+
+    #[test]
+    fn the_largest_payload_of_a_target_is_registered_and_called_and_one_byte_more_is_not() {
+        let (execution, process, schedule, time, attempt) = (36, "proceso-dmVudGFz".len(), 36, 30, 10);
+        let names = ["execution-id", "process-id", "schedule-id", "scheduled-time", "attempt"];
+        let attributes = names.map(|name| "kairos.".len() + name.len() + "String".len()).iter().sum::<usize>()
+            + [execution, process, schedule, time, attempt].iter().sum::<usize>();
+        let event = 14
+            + "kairos".len()
+            + "ventas".len()
+            + ["kairos:execution:", "kairos:process:", "kairos:schedule:"].map(str::len).iter().sum::<usize>()
+            + [execution, process, schedule].iter().sum::<usize>();
+        let told = r#"{"name":"KAIROS_EXECUTION_ID","value":""},{"name":"KAIROS_SCHEDULED_TIME","value":""}"#.len()
+            + execution
+            + time;
+        let overrides = r#"{"containerOverrides":[{"name":"app","command":["",""],"environment":[]}]}"#.len() + told;
+
+        let text = |length: usize| "x".repeat(length);
+        let object = |length: usize| format!(r#"{{"a":"{}"}}"#, "x".repeat(length - r#"{"a":""}"#.len()));
+        // Each quote and each letter that is no ASCII takes two bytes.
+        let command = |length: usize| {
+            format!(
+                r#"{{"taskDefinition":"a","overrides":{{"containerOverrides":[{{"name":"app","command":["\"ñ","{}"]}}]}}}}"#,
+                "x".repeat(length - 4)
+            )
+        };
+        for (target, payload, most) in [
+            ("sns:us-east-1:123456789012:avisos", &text as &dyn Fn(usize) -> String, 262_144 - attributes),
+            ("sqs:us-east-1:123456789012:pedidos", &text, 262_144),
+            ("states:us-east-1:123456789012:stateMachine:cierre", &object, 262_144),
+            ("lambda:us-east-1:123456789012:function:ventas", &object, 262_144),
+            ("events:us-east-1:123456789012:event-bus/default", &object, 262_143 - event),
+            ("ecs:us-east-1:123456789012:cluster/lotes", &command, 8_192 - overrides),
+        ] {
+            let registration = lambda_to(target);
+            let largest = registration.clone().with_parameters(payload(most));
+            assert_eq!(faults(&largest), [""; 0], "{target}");
+            last_try(&largest).check_size().unwrap();
+            let larger = registration.with_parameters(payload(most + 1));
+            refused(&larger, "allowed");
+            // What is larger than any parameters is not executed in the first place.
+            if most < limits::PARAMETERS {
+                assert_eq!(last_try(&larger).check_size().unwrap_err().faults()[0].field, "parametros", "{target}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_values_of_placeholders_count_in_the_size_of_a_message() {
+        let topic = lambda_to("sns:us-east-1:123456789012:avisos");
+        let most = 262_144 - 247;
+        let filled = |rest: usize| format!("<kairos.execution-id>{}", "x".repeat(rest - 36));
+        assert!(faults(&topic.clone().with_parameters(filled(most))).is_empty());
+        refused(
+            &topic.with_parameters(filled(most + 1)),
+            "262145 bytes, 247 of them about its execution; 262144 are allowed",
+        );
+    }
+
+    #[test]
+    fn the_detail_type_of_an_event_is_a_name_that_fits() {
+        let mut event = lambda_to("events:us-east-1:123456789012:event-bus/default").with_parameters("{}");
+        event.name = "ñn".repeat(limits::DETAIL_TYPE / 2);
+        assert!(faults(&event).is_empty());
+        event.name.push('n');
+        refused(&event, "nombre: is 129 characters long; 128 are allowed for a events target");
+        assert_eq!(last_try(&event).check_size().unwrap_err().faults()[0].field, "nombre");
+        let mut other = lambda();
+        other.name = event.name;
+        assert!(faults(&other).is_empty());
+        refused(
+            &lambda_to("events:us-east-1:123456789012:event-bus/default").with_parameters("[]"),
+            "must be a JSON object",
+        );
+        refused(&lambda_to("ecs:us-east-1:123456789012:cluster/lotes"), "parametros: is missing: it says which task");
     }
 }

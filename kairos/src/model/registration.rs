@@ -44,7 +44,7 @@ pub struct Registration {
     /// As whom: `arn:PARTITION:iam::ACCOUNT:role/NAME`. Every AWS target needs it.
     #[serde(rename = "arnRol", skip_serializing_if = "Option::is_none")]
     pub role: Option<String>,
-    /// What the target is handed, at most 256 KiB of UTF-8.
+    /// What the target is handed, at most 256 KiB of UTF-8 and [what its kind takes](crate::limits::payload).
     #[serde(rename = "parametros", skip_serializing_if = "Option::is_none")]
     pub parameters: Option<String>,
     /// Whether occurrences are dispatched; yes if not said otherwise.
