@@ -36,6 +36,11 @@ where
             (ErrorKind::Timeout, "the service did not answer in time".into())
         }
         SdkError::DispatchFailure(_) => (ErrorKind::Unavailable, "the service could not be reached".into()),
+        // Newer crates of the SDK cannot read an error without a code; older ones tell it as one of the service.
+        SdkError::ResponseError(context) if context.raw().status().as_u16() >= 400 => {
+            let status = context.raw().status().as_u16();
+            (kind_of(None, status), format!("the service answered an error without a code (HTTP {status})"))
+        }
         SdkError::ResponseError(_) => (ErrorKind::Unavailable, "the service's answer could not be read".into()),
         SdkError::ConstructionFailure(_) => (ErrorKind::Invalid, "the request could not be made".into()),
         _ => (ErrorKind::Unavailable, "the service failed in an unknown way".into()),

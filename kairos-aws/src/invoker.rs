@@ -1,9 +1,14 @@
 //! Targets on AWS, called as the roles of their processes.
 
 mod config;
+#[cfg(feature = "ecs")]
+mod ecs;
+#[cfg(feature = "events")]
+mod events;
 mod failure;
 #[cfg(feature = "lambda")]
 mod lambda;
+#[cfg(any(feature = "sns", feature = "sqs"))]
 mod message;
 mod names;
 mod preflight;
@@ -34,16 +39,23 @@ use sessions::{Identity, Key, Session, Sessions};
 
 use crate::{error, timeouts};
 
-/// Makes a call as a session, in the region of its target. The connections are those of the one client of the service.
-macro_rules! as_session {
-    ($service:ident, $session:expr, $target:expr) => {{
-        let region = $service::config::Region::new($target.region().to_owned());
+/// One call of a target, as a session.
+struct Call<'a> {
+    session: &'a Session,
+    target: &'a Arn,
+    invocation: &'a Invocation,
+}
+
+/// Sends a request as a session, in the region of its target. The connections are those of the one client of the service.
+macro_rules! send_as {
+    ($service:ident, $call:expr, $request:expr) => {{
+        let region = $service::config::Region::new($call.target.region().to_owned());
         let mut config = $service::Config::builder().region(region);
-        config.set_credentials_provider($session.credentials.clone());
-        config
+        config.set_credentials_provider($call.session.credentials.clone());
+        $request.customize().config_override(config).send().await
     }};
 }
-use as_session;
+use send_as;
 
 /// An [`Invoker`] of targets on AWS, in any partition and region, called as the role of their process.
 ///
@@ -54,14 +66,19 @@ use as_session;
 /// | Lambda function, `lambda` | `Invoke`, asynchronous | | 1 MiB |
 /// | state machine, `sfn` | `StartExecution` | the name: an execution that has been started is a success | 256 KiB |
 /// | SNS topic, `sns` | `Publish` | the deduplication id of a FIFO topic | 256 KiB with attributes |
-/// | SQS queue, `sqs` with `sts` | `SendMessage` | the deduplication id of a FIFO queue | 1 MiB with attributes |
+/// | SQS queue, `sqs` with `invoker` | `SendMessage` | the deduplication id of a FIFO queue | 1 MiB with attributes |
+/// | ECS cluster, `ecs` | `RunTask` of one task | the client token, so that a task is run once within a day at most, and `startedBy` | a [`ContainerTask`](kairos::ContainerTask) with 8 KiB of overrides |
+/// | event bus, `events` | `PutEvents` of one event | the first of its resources | a JSON object, less than 256 KiB with the rest of the event |
 ///
 /// Messages carry `kairos.execution-id`, `kairos.process-id`, `kairos.schedule-id`, `kairos.scheduled-time` and `kairos.attempt` as
-/// attributes; the process is the group of messages at a FIFO target.
+/// attributes; the process is the group of messages at a FIFO target. Of a task and an event the same is told by
+/// [`ContainerTask`](kairos::ContainerTask) and [`TargetKind::EventBus`]. An event that is put to a bus that does not exist is lost without
+/// a word from the service; [`check`](Self::check) finds that out.
 ///
 /// # Roles
 /// The executor's own credentials must be allowed to assume them (`sts:AssumeRole`), and each must be allowed its call:
-/// `lambda:InvokeFunction`, `states:StartExecution`, `sns:Publish`, or `sqs:SendMessage` and `sqs:GetQueueUrl`.
+/// `lambda:InvokeFunction`, `states:StartExecution`, `sns:Publish`, `sqs:SendMessage` and `sqs:GetQueueUrl`, `ecs:RunTask` and `iam:PassRole` for
+/// the roles of the task definition, or `events:PutEvents`.
 ///
 /// A role is assumed once for all who call as it at that time, kept until shortly before its session ends, and assumed again if its
 /// session is refused when it is used: revoked, or over by the service's clock. A call that was refused for such a reason is
@@ -95,6 +112,10 @@ pub struct AwsInvoker {
     sns: aws_sdk_sns::Client,
     #[cfg(feature = "sqs")]
     queues: sqs::Queues,
+    #[cfg(feature = "ecs")]
+    ecs: aws_sdk_ecs::Client,
+    #[cfg(feature = "events")]
+    events: aws_sdk_eventbridge::Client,
 }
 
 /// The kinds of target that are called.
@@ -107,6 +128,10 @@ const KINDS: &[TargetKind] = &[
     TargetKind::Sns,
     #[cfg(feature = "sqs")]
     TargetKind::Sqs,
+    #[cfg(feature = "ecs")]
+    TargetKind::Ecs,
+    #[cfg(feature = "events")]
+    TargetKind::EventBus,
 ];
 
 /// How long one try of a call may take, and all its tries together, where the configuration does not say.
@@ -132,6 +157,10 @@ impl AwsInvoker {
             sns: aws_sdk_sns::Client::new(config),
             #[cfg(feature = "sqs")]
             queues: sqs::Queues::new(aws_sdk_sqs::Client::new(config)),
+            #[cfg(feature = "ecs")]
+            ecs: aws_sdk_ecs::Client::new(config),
+            #[cfg(feature = "events")]
+            events: aws_sdk_eventbridge::Client::new(config),
         }
     }
 
@@ -155,18 +184,20 @@ impl AwsInvoker {
         Ok(Identity::Role(Key { role: role.as_str().into(), process }))
     }
 
-    async fn call(&self, session: &Session, target: &Arn, invocation: &Invocation) -> Result<(), Failure> {
-        match invocation.target.kind() {
+    async fn call(&self, call: &Call<'_>) -> Result<(), Failure> {
+        match call.invocation.target.kind() {
             #[cfg(feature = "lambda")]
-            TargetKind::Lambda => lambda::invoke(&self.lambda, session, target, invocation).await,
+            TargetKind::Lambda => lambda::invoke(&self.lambda, call).await,
             #[cfg(feature = "sfn")]
-            TargetKind::StepFunctions => {
-                step_functions::invoke(&self.step_functions, session, target, invocation).await
-            }
+            TargetKind::StepFunctions => step_functions::invoke(&self.step_functions, call).await,
             #[cfg(feature = "sns")]
-            TargetKind::Sns => sns::invoke(&self.sns, session, target, invocation).await,
+            TargetKind::Sns => sns::invoke(&self.sns, call).await,
             #[cfg(feature = "sqs")]
-            TargetKind::Sqs => self.queues.invoke(session, target, invocation).await,
+            TargetKind::Sqs => self.queues.invoke(call).await,
+            #[cfg(feature = "ecs")]
+            TargetKind::Ecs => ecs::invoke(&self.ecs, call).await,
+            #[cfg(feature = "events")]
+            TargetKind::EventBus => events::invoke(&self.events, call).await,
             kind => Err(error::unsupported_target(kind).into()),
         }
     }
@@ -196,7 +227,9 @@ impl Invoker for AwsInvoker {
         let identity = self.identity(kind, &invocation.process);
         let about = |error: kairos::Error| error.during("invoke").about(target);
         let identity = identity.map_err(about)?;
-        let call = |session: Arc<Session>| async move { self.call(&session, target, invocation).await };
+        invocation.check_size().map_err(about)?;
+        let call =
+            |session: Arc<Session>| async move { self.call(&Call { session: &session, target, invocation }).await };
         self.acting_as(&identity, call).await.map_err(about)
     }
 

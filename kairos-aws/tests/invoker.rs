@@ -30,7 +30,9 @@ const PAYLOAD: &str = "{\"día\": \"1\",  \"ruta\":\"C:\\\\año\"}";
 struct Targets {
     site: Site,
     invoker: AwsInvoker,
-    targets: [(String, bool); 5],
+    targets: [(String, bool); 6],
+    /// A cluster, and a task to run on it.
+    cluster: (String, String),
 }
 
 impl Targets {
@@ -42,8 +44,9 @@ impl Targets {
             (site.queue("a.fifo").await, true),
             (site.topic("t").await, false),
             (site.topic("t.fifo").await, true),
+            (site.bus("b").await, false),
         ];
-        Self { invoker: site.invoker(), site, targets }
+        Self { invoker: site.invoker(), cluster: site.cluster().await, site, targets }
     }
 }
 
@@ -58,7 +61,10 @@ impl InvokerHarness for Targets {
             let sample = Sample::new(invocation(target).with_payload(PAYLOAD.to_owned()));
             if *is_idempotent { sample.idempotent() } else { sample }
         };
-        self.targets.iter().map(sample).collect()
+        // The server does not honour client tokens as ECS does: to the suite it is no idempotent target.
+        let (cluster, task) = &self.cluster;
+        let task = Sample::new(invocation(cluster).with_payload(task.clone()));
+        self.targets.iter().map(sample).chain([task]).collect()
     }
 
     fn missing(&self) -> Option<Invocation> {
@@ -68,9 +74,12 @@ impl InvokerHarness for Targets {
     async fn taken(&self) -> Option<Vec<Taken>> {
         let mut taken = self.site.started(&self.targets[0].0).await;
         for message in self.site.arrived().await {
-            let execution_id = message.attributes["kairos.execution-id"].1.parse().unwrap();
-            taken.push(Taken { execution_id, payload: Some(message.body) });
+            // The detail of an event arrives as JSON, not as it was written.
+            let payload = message.event().is_none().then(|| message.body.clone());
+            taken.push(Taken { execution_id: message.execution_id().unwrap(), payload });
         }
+        let ran = self.site.ran(&self.cluster.0).await;
+        taken.extend(ran.into_iter().map(|(execution_id, _)| Taken { execution_id, payload: None }));
         Some(taken)
     }
 }
@@ -189,6 +198,40 @@ async fn a_function_runs_with_the_payload_as_the_version_that_its_qualifier_name
 }
 
 #[tokio::test]
+async fn a_task_is_run_and_told_about_its_execution() {
+    let site = Site::new().await;
+    let (invoker, (cluster, task)) = (site.invoker(), site.cluster().await);
+    let call = invocation(&cluster).with_payload(task);
+    invoker.invoke(&call).await.unwrap();
+    let told = BTreeMap::from([
+        ("KAIROS_EXECUTION_ID".to_owned(), call.execution_id.to_string()),
+        ("KAIROS_SCHEDULED_TIME".to_owned(), "2026-01-01T09:00:00Z".to_owned()),
+    ]);
+    assert_eq!(site.ran(&cluster).await, [(call.execution_id, told)]);
+    // The server makes the clusters that are missing.
+    let error = invoker.invoke(&call.with_payload(r#"{"taskDefinition":"nadie"}"#.to_owned())).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Rejected, "{error}");
+}
+
+#[tokio::test]
+async fn an_event_arrives_with_its_detail_and_what_it_tells_about_its_execution() {
+    let site = Site::new().await;
+    let (invoker, bus) = (site.invoker(), site.bus("c").await);
+    let call = invocation(&bus).with_payload(PAYLOAD.to_owned());
+    invoker.invoke(&call).await.unwrap();
+    let event = arrived(&site, 1).await.pop().unwrap().event().unwrap();
+    // The server puts its own time.
+    assert_eq!((&event["source"], &event["detail-type"]), (&json!("kairos"), &json!("ventas")));
+    assert_eq!(event["detail"], serde_json::from_str::<Value>(PAYLOAD).unwrap());
+    let resources = [
+        format!("kairos:execution:{}", call.execution_id),
+        format!("kairos:process:{}", call.process.id),
+        "kairos:schedule:calendarizacion-x".into(),
+    ];
+    assert_eq!(event["resources"], json!(resources));
+}
+
+#[tokio::test]
 async fn what_is_missing_is_not_found() {
     let site = Site::new().await;
     let invoker = site.invoker();
@@ -234,5 +277,13 @@ async fn a_check_finds_what_would_fail_and_calls_nothing() {
         let large = Some("1".repeat(1024 * 1024 + 1));
         assert_eq!(fields(&format!("{target}-nadie"), large).await, ["parametros", "arnProceso"], "{target}");
     }
-    assert_eq!((site.arrived().await, site.started(&targets[1]).await), (vec![], vec![]));
+    // The server knows no event bus by its ARN, as a look gives it.
+    let (cluster, task) = site.cluster().await;
+    assert_eq!(fields(&cluster, Some(task.clone())).await, [""; 0]);
+    assert_eq!(fields(&format!("{cluster}-nadie"), Some(task)).await, ["arnProceso"]);
+    assert_eq!(fields(&cluster, Some(r#"{"taskDefinition":"nadie"}"#.into())).await, ["parametros"]);
+    assert_eq!(
+        (site.arrived().await, site.started(&targets[1]).await, site.ran(&cluster).await),
+        (vec![], vec![], vec![])
+    );
 }

@@ -174,6 +174,104 @@ pub(crate) fn of_get_topic_attributes(
     })
 }
 
+#[cfg(feature = "ecs")]
+pub(crate) fn of_run_task(error: &aws_sdk_ecs::operation::run_task::RunTaskError) -> Option<ErrorKind> {
+    use aws_sdk_ecs::operation::run_task::RunTaskError as E;
+    Some(match error {
+        E::ClusterNotFoundException(_) => ErrorKind::NotFound,
+        E::AccessDeniedException(_) | E::BlockedException(_) => ErrorKind::Denied,
+        E::InvalidParameterException(_)
+        | E::PlatformTaskDefinitionIncompatibilityException(_)
+        | E::PlatformUnknownException(_)
+        | E::UnsupportedFeatureException(_) => ErrorKind::Invalid,
+        // A task definition that is missing or not active, among others.
+        E::ClientException(_) => ErrorKind::Rejected,
+        E::ServerException(_) => ErrorKind::Unavailable,
+        _ => return None,
+    })
+}
+
+/// A task that was asked for and is not run (ECS Developer Guide, "API failure reasons").
+#[cfg(feature = "ecs")]
+pub(crate) fn task_not_run(reason: Option<&str>, detail: Option<&str>) -> Error {
+    let kind = match reason.unwrap_or_default() {
+        "MISSING" => ErrorKind::NotFound,
+        "ATTRIBUTE" | "INACTIVE" | "MemberOf placement constraint unsatisfied." => ErrorKind::Rejected,
+        // There is no room for it now: RESOURCE:MEMORY, AGENT, LOCATION, EMPTY CAPACITY PROVIDER, "Capacity is unavailable at this time.
+        // Please try again later or in a different availability zone", and others.
+        _ => ErrorKind::Failed,
+    };
+    Error::new(kind, told("the task was not run", reason, detail))
+}
+
+#[cfg(feature = "ecs")]
+pub(crate) fn of_describe_clusters(
+    error: &aws_sdk_ecs::operation::describe_clusters::DescribeClustersError,
+) -> Option<ErrorKind> {
+    use aws_sdk_ecs::operation::describe_clusters::DescribeClustersError as E;
+    Some(match error {
+        E::AccessDeniedException(_) => ErrorKind::Denied,
+        E::InvalidParameterException(_) => ErrorKind::Invalid,
+        E::ClientException(_) => ErrorKind::Rejected,
+        E::ServerException(_) => ErrorKind::Unavailable,
+        _ => return None,
+    })
+}
+
+#[cfg(feature = "ecs")]
+pub(crate) fn of_describe_task_definition(
+    error: &aws_sdk_ecs::operation::describe_task_definition::DescribeTaskDefinitionError,
+) -> Option<ErrorKind> {
+    use aws_sdk_ecs::operation::describe_task_definition::DescribeTaskDefinitionError as E;
+    Some(match error {
+        E::AccessDeniedException(_) => ErrorKind::Denied,
+        E::ClientException(_) | E::InvalidParameterException(_) => ErrorKind::Rejected,
+        E::ServerException(_) => ErrorKind::Unavailable,
+        _ => return None,
+    })
+}
+
+#[cfg(feature = "events")]
+pub(crate) fn of_put_events(error: &aws_sdk_eventbridge::operation::put_events::PutEventsError) -> Option<ErrorKind> {
+    use aws_sdk_eventbridge::operation::put_events::PutEventsError as E;
+    match error {
+        E::InternalException(_) => Some(ErrorKind::Unavailable),
+        _ => None,
+    }
+}
+
+/// An event that was not taken (EventBridge API, `PutEventsResultEntry`).
+#[cfg(feature = "events")]
+pub(crate) fn event_refused(code: Option<&str>, message: Option<&str>) -> Error {
+    let kind = match code.unwrap_or_default() {
+        "" | "InternalException" => ErrorKind::Unavailable,
+        "NotAuthorizedForSourceException" | "NotAuthorizedForDetailTypeException" => ErrorKind::Denied,
+        "RedactionFailure" => ErrorKind::Rejected,
+        // InvalidAccountIdException, InvalidArgument, MalformedDetail, and those that any call may have.
+        code => super::kind_of(Some(code), 400),
+    };
+    Error::new(kind, told("the event was not taken", code, message))
+}
+
+#[cfg(feature = "events")]
+pub(crate) fn of_describe_event_bus(
+    error: &aws_sdk_eventbridge::operation::describe_event_bus::DescribeEventBusError,
+) -> Option<ErrorKind> {
+    use aws_sdk_eventbridge::operation::describe_event_bus::DescribeEventBusError as E;
+    Some(match error {
+        E::ResourceNotFoundException(_) => ErrorKind::NotFound,
+        E::InternalException(_) => ErrorKind::Unavailable,
+        _ => return None,
+    })
+}
+
+/// What an answer tells of what it did not do.
+#[cfg(any(feature = "ecs", feature = "events"))]
+fn told(what: &str, reason: Option<&str>, detail: Option<&str>) -> String {
+    let reason = reason.unwrap_or("no reason was given");
+    detail.map_or_else(|| format!("{what}: {reason}"), |detail| format!("{what}: {reason} ({detail})"))
+}
+
 #[cfg(feature = "sqs")]
 pub(crate) fn of_get_queue_url(error: &aws_sdk_sqs::operation::get_queue_url::GetQueueUrlError) -> Option<ErrorKind> {
     use aws_sdk_sqs::operation::get_queue_url::GetQueueUrlError as E;

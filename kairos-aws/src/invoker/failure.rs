@@ -31,12 +31,16 @@ impl Failure {
         E: ProvideErrorMetadata + StdError + Send + Sync + 'static,
     {
         let is_token = error.as_service_error().and_then(ProvideErrorMetadata::code).is_some_and(error::refuses_token);
-        let error = error::failed(error, variant);
-        let refusal = match error.kind() {
-            _ if is_token => Some(Refusal::Token),
-            ErrorKind::Denied => Some(Refusal::Access),
-            _ => None,
-        };
+        let mut failure = Self::told(error::failed(error, variant));
+        if is_token {
+            failure.refusal = Some(Refusal::Token);
+        }
+        failure
+    }
+
+    /// One that the service told in its answer.
+    pub(super) fn told(error: Error) -> Self {
+        let refusal = (error.kind() == ErrorKind::Denied).then_some(Refusal::Access);
         Self { error, refusal }
     }
 }

@@ -8,30 +8,16 @@ use aws_sdk_lambda::operation::invoke::InvokeError;
 use aws_sdk_lambda::operation::invoke::builders::InvokeFluentBuilder;
 use aws_sdk_lambda::primitives::Blob;
 use aws_sdk_lambda::types::InvocationType;
-use kairos::backend::Invocation;
-use kairos::{Arn, Error, ErrorKind, TargetKind};
+use kairos::{Arn, Error, ErrorKind};
 
-use super::as_session;
 use super::failure::Failure;
-use super::message::check_size;
-use super::sessions::Session;
+use super::{Call, send_as};
 use crate::error;
 
-pub(super) async fn invoke(
-    client: &Client,
-    session: &Session,
-    target: &Arn,
-    invocation: &Invocation,
-) -> Result<(), Failure> {
-    check_size(TargetKind::Lambda, invocation.payload.as_deref(), &[])?;
-    let payload = invocation.payload.as_deref().map(|payload| Blob::new(payload.as_bytes()));
-    let request = request(client, target).invocation_type(InvocationType::Event).set_payload(payload);
-    let answer = request
-        .customize()
-        .config_override(as_session!(aws_sdk_lambda, session, target))
-        .send()
-        .await
-        .map_err(failed)?;
+pub(super) async fn invoke(client: &Client, call: &Call<'_>) -> Result<(), Failure> {
+    let payload = call.invocation.payload.as_deref().map(|payload| Blob::new(payload.as_bytes()));
+    let request = request(client, call.target).invocation_type(InvocationType::Event).set_payload(payload);
+    let answer = send_as!(aws_sdk_lambda, call, request).map_err(failed)?;
     match answer.function_error {
         None => Ok(()),
         // An asynchronous call never says so. Stand-ins that answer only when the function has ended do.
@@ -40,15 +26,9 @@ pub(super) async fn invoke(
 }
 
 /// Whether the function is there, and the role may invoke it.
-pub(super) async fn check(client: &Client, session: &Session, target: &Arn) -> Result<(), Failure> {
-    request(client, target)
-        .invocation_type(InvocationType::DryRun)
-        .customize()
-        .config_override(as_session!(aws_sdk_lambda, session, target))
-        .send()
-        .await
-        .map(|_| ())
-        .map_err(failed)
+pub(super) async fn check(client: &Client, call: &Call<'_>) -> Result<(), Failure> {
+    let request = request(client, call.target).invocation_type(InvocationType::DryRun);
+    send_as!(aws_sdk_lambda, call, request).map(|_| ()).map_err(failed)
 }
 
 fn request(client: &Client, target: &Arn) -> InvokeFluentBuilder {

@@ -4,25 +4,28 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use kairos::backend::Invocation;
-use kairos::{Arn, ErrorKind, ExecutionId, Fault, Placeholders, Process, Result, Target, TargetKind};
+use kairos::{ErrorKind, ExecutionId, Fault, Process, Result, Target, TargetKind};
 
+#[cfg(feature = "ecs")]
+use super::ecs;
+#[cfg(feature = "events")]
+use super::events;
 use super::failure::Failure;
 #[cfg(feature = "lambda")]
 use super::lambda;
-use super::message::{attributes, body, check_size};
 use super::sessions::Session;
 #[cfg(feature = "sns")]
 use super::sns;
 #[cfg(feature = "sfn")]
 use super::step_functions;
-use super::{AwsInvoker, KINDS};
+use super::{AwsInvoker, Call, KINDS};
 
 impl AwsInvoker {
     /// What would fail if the process were executed now, by field; nothing if all is well. Nothing is called.
     ///
-    /// The role is assumed, and the target looked for as that role: by a dry run of a function, `DescribeStateMachine`, `GetTopicAttributes`
-    /// or `GetQueueUrl`. A role that may not look at a state machine or topic may be allowed to call it all the same, which
-    /// is not looked into: that it may not look is no fault.
+    /// The role is assumed, and the target looked for as that role: by a dry run of a function, `DescribeStateMachine`, `GetTopicAttributes`,
+    /// `GetQueueUrl`, `DescribeClusters` and `DescribeTaskDefinition`, or `DescribeEventBus`. Except for functions and queues, a role that may
+    /// not look may be allowed to call all the same, which is not looked into: that it may not look is no fault.
     ///
     /// # Errors
     /// Any that [is retryable](kairos::Error::is_retryable), where a service did not tell.
@@ -35,7 +38,8 @@ impl AwsInvoker {
         let Some(arn) = target.arn().filter(|_| KINDS.contains(&kind)) else {
             return Ok(vec![Fault::new("arnProceso", format!("no target of kind {kind} is called here"))]);
         };
-        let mut faults = payload_faults(&target, process);
+        let invocation = last_try(&target, process);
+        let mut faults = invocation.check_size().err().map_or(Vec::new(), |error| error.faults().to_vec());
         let identity = match self.identity(kind, process) {
             Ok(identity) => identity,
             Err(error) => {
@@ -51,12 +55,17 @@ impl AwsInvoker {
             faults.push(Fault::new("arnRol", format!("cannot be assumed: {}", error.message())));
             return Ok(faults);
         }
-        let look = |session: Arc<Session>| async move { self.look(&session, kind, arn).await };
+        let invocation = &invocation;
+        let look = |session: Arc<Session>| async move {
+            self.look(&Call { session: &session, target: arn, invocation }).await
+        };
         match self.acting_as(&identity, look).await {
             Ok(()) => {}
             Err(error) if error.is_retryable() => return Err(error.during("check").about(target)),
+            Err(error) if !error.faults().is_empty() => faults.extend_from_slice(error.faults()),
             Err(error) => match error.kind() {
-                ErrorKind::Denied if matches!(kind, TargetKind::StepFunctions | TargetKind::Sns) => {}
+                // A call looks first as well, or is what was tried.
+                ErrorKind::Denied if !matches!(kind, TargetKind::Lambda | TargetKind::Sqs) => {}
                 ErrorKind::Denied => {
                     faults.push(Fault::new("arnRol", format!("may not call '{target}': {}", error.message())));
                 }
@@ -67,36 +76,31 @@ impl AwsInvoker {
         Ok(faults)
     }
 
-    async fn look(&self, session: &Session, kind: TargetKind, target: &Arn) -> Result<(), Failure> {
-        match kind {
+    async fn look(&self, call: &Call<'_>) -> Result<(), Failure> {
+        match call.invocation.target.kind() {
             #[cfg(feature = "lambda")]
-            TargetKind::Lambda => lambda::check(&self.lambda, session, target).await,
+            TargetKind::Lambda => lambda::check(&self.lambda, call).await,
             #[cfg(feature = "sfn")]
-            TargetKind::StepFunctions => step_functions::check(&self.step_functions, session, target).await,
+            TargetKind::StepFunctions => step_functions::check(&self.step_functions, call).await,
             #[cfg(feature = "sns")]
-            TargetKind::Sns => sns::check(&self.sns, session, target).await,
+            TargetKind::Sns => sns::check(&self.sns, call).await,
             #[cfg(feature = "sqs")]
-            TargetKind::Sqs => self.queues.check(session, target).await,
+            TargetKind::Sqs => self.queues.check(call).await,
+            #[cfg(feature = "ecs")]
+            TargetKind::Ecs => ecs::check(&self.ecs, call).await,
+            #[cfg(feature = "events")]
+            TargetKind::EventBus => events::check(&self.events, call).await,
             kind => Err(crate::error::unsupported_target(kind).into()),
         }
     }
 }
 
-/// Of the latest, most tried execution there can be: its values are the longest.
-fn payload_faults(target: &Target, process: &Process) -> Vec<Fault> {
-    let (kind, scheduled_time, attempt) = (target.kind(), Timestamp::MAX, u32::MAX);
-    let execution_id = ExecutionId::of_occurrence(&process.id, scheduled_time);
-    let (process_id, schedule_id) = (&process.id, &process.schedule_id);
-    let placeholders = Placeholders { execution_id, scheduled_time, process_id, schedule_id, attempt };
-    let payload = process.parameters.as_deref().map(|parameters| placeholders.fill(parameters));
-    let is_message = matches!(kind, TargetKind::Sns | TargetKind::Sqs);
-    let attributes = if is_message {
-        let invocation = Invocation::new(target.clone(), Arc::new(process.clone()), execution_id, scheduled_time);
-        attributes(&invocation.with_attempt(attempt))
-    } else {
-        Vec::new()
-    };
-    let checked = if is_message { body(kind, payload.as_deref()).map(|_| ()) } else { Ok(()) };
-    let checked = checked.and_then(|()| check_size(kind, payload.as_deref(), &attributes));
-    checked.err().map_or(Vec::new(), |error| error.faults().to_vec())
+/// The latest, most tried execution that there can be: what is said about it is longest.
+fn last_try(target: &Target, process: &Process) -> Invocation {
+    let execution_id = ExecutionId::of_occurrence(&process.id, Timestamp::MAX);
+    let process = Arc::new(process.clone());
+    let invocation = Invocation::new(target.clone(), process, execution_id, Timestamp::MAX).with_attempt(u32::MAX);
+    let payload =
+        invocation.payload.as_deref().map(|parameters| invocation.placeholders().fill(parameters).into_owned());
+    invocation.with_payload(payload)
 }

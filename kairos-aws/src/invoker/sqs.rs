@@ -4,18 +4,15 @@ use std::collections::HashMap;
 use std::sync::Mutex;
 
 use aws_sdk_sqs::Client;
-use aws_sdk_sqs::types::MessageAttributeValue;
 use futures_util::FutureExt as _;
 use futures_util::future::Shared;
-use kairos::backend::Invocation;
-use kairos::{Arn, Error, ErrorKind, TargetKind};
+use kairos::{Arn, Error, ErrorKind};
 use tokio::sync::oneshot;
 
-use super::as_session;
 use super::failure::Failure;
-use super::message::{Fifo, attributes, body, check_size};
-use super::sessions::Session;
+use super::message::addressed;
 use super::sync::lock;
+use super::{Call, send_as};
 use crate::error;
 
 /// How many URLs are remembered; beyond that all are asked for again.
@@ -40,38 +37,29 @@ impl Queues {
         Self { client, urls: Mutex::default() }
     }
 
-    pub(super) async fn invoke(&self, session: &Session, target: &Arn, invocation: &Invocation) -> Result<(), Failure> {
-        let attributes = attributes(invocation);
-        let body = body(TargetKind::Sqs, invocation.payload.as_deref())?;
-        check_size(TargetKind::Sqs, Some(body), &attributes)?;
-        let url = self.url(session, target).await?;
-        let mut request = self.client.send_message().queue_url(url).message_body(body);
-        for attribute in attributes {
-            let value =
-                MessageAttributeValue::builder().data_type(attribute.data_type).string_value(attribute.value).build();
-            request = request.message_attributes(attribute.name, value.map_err(error::no_request)?);
-        }
-        if let Some(fifo) = Fifo::of(target, invocation) {
-            request = request.message_group_id(fifo.group).message_deduplication_id(fifo.deduplication);
-        }
-        let answer = request.customize().config_override(as_session!(aws_sdk_sqs, session, target)).send().await;
+    pub(super) async fn invoke(&self, call: &Call<'_>) -> Result<(), Failure> {
+        let url = self.url(call).await?;
+        let request = self.client.send_message().queue_url(url).set_message_body(call.invocation.payload.clone());
+        let request = addressed!(aws_sdk_sqs, call, request);
+        let answer = send_as!(aws_sdk_sqs, call, request);
         let failure = match answer {
             Ok(_) => return Ok(()),
             Err(error) => Failure::of(error, error::of_send_to_target),
         };
         if failure.error.kind() == ErrorKind::NotFound {
-            lock(&self.urls).remove(target.as_str());
+            lock(&self.urls).remove(call.target.as_str());
         }
         Err(failure)
     }
 
     /// Whether the queue is there, and the role may know.
-    pub(super) async fn check(&self, session: &Session, target: &Arn) -> Result<(), Failure> {
-        self.ask(session, target).await.map(|_| ())
+    pub(super) async fn check(&self, call: &Call<'_>) -> Result<(), Failure> {
+        self.ask(call).await.map(|_| ())
     }
 
     /// One asks for all who need it at that time. Its role may not be allowed to: then each asks as its own.
-    async fn url(&self, session: &Session, target: &Arn) -> Result<String, Failure> {
+    async fn url(&self, call: &Call<'_>) -> Result<String, Failure> {
+        let target = call.target;
         let (mut answered, mut asked) = (None, None);
         {
             let mut urls = lock(&self.urls);
@@ -92,7 +80,7 @@ impl Queues {
                 return Ok(url.clone());
             }
         }
-        let url = self.ask(session, target).await;
+        let url = self.ask(call).await;
         let mut urls = lock(&self.urls);
         match &url {
             Ok(url) => remember(&mut urls, target, Url::Known(url.clone())),
@@ -102,17 +90,11 @@ impl Queues {
         url
     }
 
-    async fn ask(&self, session: &Session, target: &Arn) -> Result<String, Failure> {
-        let answer = self
-            .client
-            .get_queue_url()
-            .queue_name(target.resource())
-            .queue_owner_aws_account_id(target.account())
-            .customize()
-            .config_override(as_session!(aws_sdk_sqs, session, target))
-            .send()
-            .await
-            .map_err(|error| Failure::of(error, error::of_get_queue_url))?;
+    async fn ask(&self, call: &Call<'_>) -> Result<String, Failure> {
+        let request = self.client.get_queue_url().queue_name(call.target.resource());
+        let request = request.queue_owner_aws_account_id(call.target.account());
+        let answer = send_as!(aws_sdk_sqs, call, request);
+        let answer = answer.map_err(|error| Failure::of(error, error::of_get_queue_url))?;
         let missing = || Error::new(ErrorKind::Unavailable, "the service answered without a URL");
         Ok(answer.queue_url.ok_or_else(missing)?)
     }

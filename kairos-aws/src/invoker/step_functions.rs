@@ -2,32 +2,18 @@
 
 use aws_sdk_sfn::Client;
 use aws_sdk_sfn::operation::start_execution::StartExecutionError;
-use kairos::backend::Invocation;
-use kairos::{Arn, TargetKind};
 
-use super::as_session;
 use super::failure::Failure;
-use super::message::check_size;
-use super::sessions::Session;
+use super::{Call, send_as};
 use crate::error;
 
-pub(super) async fn invoke(
-    client: &Client,
-    session: &Session,
-    target: &Arn,
-    invocation: &Invocation,
-) -> Result<(), Failure> {
-    check_size(TargetKind::StepFunctions, invocation.payload.as_deref(), &[])?;
-    let answer = client
+pub(super) async fn invoke(client: &Client, call: &Call<'_>) -> Result<(), Failure> {
+    let request = client
         .start_execution()
-        .state_machine_arn(target.as_str())
-        .name(invocation.execution_id.to_string())
-        .set_input(invocation.payload.clone())
-        .customize()
-        .config_override(as_session!(aws_sdk_sfn, session, target))
-        .send()
-        .await;
-    match answer {
+        .state_machine_arn(call.target.as_str())
+        .name(call.invocation.execution_id.to_string())
+        .set_input(call.invocation.payload.clone());
+    match send_as!(aws_sdk_sfn, call, request) {
         Ok(_) => Ok(()),
         // An earlier try has started it. It has ended since, or its input said which try it was.
         Err(error) if error.as_service_error().is_some_and(StartExecutionError::is_execution_already_exists) => Ok(()),
@@ -36,14 +22,8 @@ pub(super) async fn invoke(
 }
 
 /// Whether the state machine is there.
-pub(super) async fn check(client: &Client, session: &Session, target: &Arn) -> Result<(), Failure> {
-    client
-        .describe_state_machine()
-        .state_machine_arn(target.as_str())
-        .customize()
-        .config_override(as_session!(aws_sdk_sfn, session, target))
-        .send()
-        .await
-        .map(|_| ())
-        .map_err(|error| Failure::of(error, error::of_describe_state_machine))
+pub(super) async fn check(client: &Client, call: &Call<'_>) -> Result<(), Failure> {
+    let request = client.describe_state_machine().state_machine_arn(call.target.as_str());
+    let answer = send_as!(aws_sdk_sfn, call, request);
+    answer.map(|_| ()).map_err(|error| Failure::of(error, error::of_describe_state_machine))
 }

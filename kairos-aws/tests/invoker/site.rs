@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_sdk_ecs::types::{ContainerDefinition, ContainerOverride, TaskOverride};
+use aws_sdk_eventbridge::types::Target;
 use aws_sdk_lambda::primitives::Blob;
 use aws_sdk_lambda::types::{Environment, FunctionCode, Runtime};
 use aws_sdk_sqs::config::Credentials;
@@ -12,9 +14,9 @@ use kairos::backend::Invocation;
 use kairos::chance::Chance;
 use kairos::clock::SystemClock;
 use kairos::conformance::Taken;
-use kairos::{ExecutionId, Process, ProcessId, Target};
+use kairos::{ExecutionId, Process, ProcessId};
 use kairos_aws::AwsInvoker;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::sync::Mutex;
 
 const ACCOUNT: &str = "123456789012";
@@ -130,6 +132,48 @@ impl Site {
         arn
     }
 
+    /// A cluster, which a task definition is run on; its ARN, and the parameters of such a task.
+    pub(crate) async fn cluster(&self) -> (String, String) {
+        let ecs = aws_sdk_ecs::Client::new(&self.config);
+        let cluster = ecs.create_cluster().cluster_name(self.name("c")).send().await.unwrap().cluster.unwrap();
+        let container = ContainerDefinition::builder().name("app").image("app").memory(128).build();
+        let definition = ecs.register_task_definition().family(self.name("t")).container_definitions(container).send();
+        let family = definition.await.unwrap().task_definition.unwrap().family.unwrap();
+        let task = json!({ "taskDefinition": family, "overrides": { "containerOverrides": [{ "name": "app" }] } });
+        (cluster.cluster_arn.unwrap(), task.to_string())
+    }
+
+    /// The tasks of a cluster that have been run so far: who started each, and the environment that its containers were told.
+    pub(crate) async fn ran(&self, cluster: &str) -> Vec<(ExecutionId, BTreeMap<String, String>)> {
+        let ecs = aws_sdk_ecs::Client::new(&self.config);
+        let tasks = ecs.list_tasks().cluster(cluster).into_paginator().items().send();
+        let tasks = tasks.collect::<Result<Vec<_>, _>>().await.unwrap();
+        let mut all = Vec::new();
+        for some in tasks.chunks(100) {
+            let answer = ecs.describe_tasks().cluster(cluster).set_tasks(Some(some.to_vec())).send().await.unwrap();
+            for task in answer.tasks() {
+                let containers = task.overrides().map(TaskOverride::container_overrides).unwrap_or_default();
+                let variables = containers.iter().flat_map(ContainerOverride::environment);
+                let told = variables.map(|v| (v.name().unwrap().to_owned(), v.value().unwrap().to_owned())).collect();
+                all.push((task.started_by().unwrap().parse().unwrap(), told));
+            }
+        }
+        all
+    }
+
+    /// An event bus, whose events of Kairos are told to a queue; its ARN.
+    pub(crate) async fn bus(&self, name: &str) -> String {
+        let events = aws_sdk_eventbridge::Client::new(&self.config);
+        let bus = self.name(name);
+        let arn = events.create_event_bus().name(&bus).send().await.unwrap().event_bus_arn.unwrap();
+        let queue = self.queue(&format!("of-{name}")).await;
+        let rule = events.put_rule().event_bus_name(&bus).name("all").event_pattern(r#"{"source":["kairos"]}"#);
+        rule.send().await.unwrap();
+        let target = Target::builder().id("q").arn(queue).build().unwrap();
+        events.put_targets().event_bus_name(&bus).rule("all").targets(target).send().await.unwrap();
+        arn
+    }
+
     /// All that the queues have received so far.
     pub(crate) async fn arrived(&self) -> Vec<Arrived> {
         let mut seen = self.seen.lock().await;
@@ -173,6 +217,22 @@ impl Site {
             all.push(seen.started[&execution.execution_arn].clone());
         }
         all
+    }
+}
+
+impl Arrived {
+    /// Under which execution: a message says so as an attribute, an event as a resource.
+    pub(crate) fn execution_id(&self) -> Option<ExecutionId> {
+        if let Some((_, id)) = self.attributes.get("kairos.execution-id") {
+            return Some(id.parse().unwrap());
+        }
+        let id = self.event()?["resources"][0].as_str()?.strip_prefix("kairos:execution:")?.to_owned();
+        Some(id.parse().unwrap())
+    }
+
+    /// The event that it tells of.
+    pub(crate) fn event(&self) -> Option<Value> {
+        serde_json::from_str(&self.body).ok().filter(|event: &Value| event.get("detail-type").is_some())
     }
 }
 
@@ -221,5 +281,5 @@ pub(crate) fn invocation(target: &str) -> Invocation {
     let due = "2026-01-01T09:00:00Z".parse().unwrap();
     let process = process(target);
     let id = ExecutionId::of_occurrence(&process.id, due);
-    Invocation::new(Target::parse(target).unwrap(), Arc::new(process), id, due)
+    Invocation::new(kairos::Target::parse(target).unwrap(), Arc::new(process), id, due)
 }

@@ -11,7 +11,7 @@ use kairos::backend::Invoker as _;
 use kairos::{Error, ErrorKind};
 
 use super::wire::{Answer, Seen};
-use super::{AwsInvoker, FUNCTION, MACHINE, QUEUE, TOPIC, Wire, clock, invocation, invoker};
+use super::{AwsInvoker, BUS, CLUSTER, FUNCTION, MACHINE, QUEUE, TOPIC, Wire, clock, invocation, invoker};
 use crate::invoker::with_timeouts;
 
 async fn error_of(target: &str, rule: impl Fn(&Seen) -> Option<Answer> + Send + Sync + 'static) -> Option<Error> {
@@ -163,6 +163,92 @@ async fn each_error_of_sqs_has_its_kind() {
 }
 
 #[tokio::test]
+async fn each_error_of_ecs_has_its_kind() {
+    for (code, status, kind) in [
+        ("ClusterNotFoundException", 400, ErrorKind::NotFound),
+        ("AccessDeniedException", 400, ErrorKind::Denied),
+        ("BlockedException", 400, ErrorKind::Denied),
+        ("InvalidParameterException", 400, ErrorKind::Invalid),
+        ("PlatformTaskDefinitionIncompatibilityException", 400, ErrorKind::Invalid),
+        ("PlatformUnknownException", 400, ErrorKind::Invalid),
+        ("UnsupportedFeatureException", 400, ErrorKind::Invalid),
+        ("ClientException", 400, ErrorKind::Rejected),
+        // Nothing says that its task has been run.
+        ("ConflictException", 400, ErrorKind::Conflict),
+        ("ThrottlingException", 400, ErrorKind::Throttled),
+        ("ServerException", 500, ErrorKind::Unavailable),
+    ] {
+        assert_eq!(kind_of(CLUSTER, "ecs", code, status).await, kind, "{code}");
+    }
+    let run = error_of(CLUSTER, |seen| {
+        let conflict = r#"{"__type":"com.amazonaws.ecs#ConflictException","resourceIds":["t"],"message":"no"}"#;
+        (seen.service() == "ecs").then(|| Answer::new(400, conflict))
+    });
+    assert!(run.await.is_none(), "a task that was run is a success");
+}
+
+async fn answered(target: &str, service: &'static str, answer: String) -> Option<Error> {
+    error_of(target, move |seen| (seen.service() == service).then(|| Answer::new(200, answer.clone()))).await
+}
+
+#[tokio::test]
+async fn each_reason_why_a_task_is_not_run_has_its_kind() {
+    for (reason, kind) in [
+        ("MISSING", ErrorKind::NotFound),
+        ("ATTRIBUTE", ErrorKind::Rejected),
+        ("INACTIVE", ErrorKind::Rejected),
+        ("MemberOf placement constraint unsatisfied.", ErrorKind::Rejected),
+        ("RESOURCE:MEMORY", ErrorKind::Failed),
+        ("RESOURCE:ENI", ErrorKind::Failed),
+        ("AGENT", ErrorKind::Failed),
+        ("EMPTY CAPACITY PROVIDER", ErrorKind::Failed),
+        ("Capacity is unavailable at this time.", ErrorKind::Failed),
+    ] {
+        let answer = format!(r#"{{"tasks":[],"failures":[{{"arn":"a","reason":"{reason}","detail":"dos"}}]}}"#);
+        let error = answered(CLUSTER, "ecs", answer).await.unwrap();
+        assert_eq!((error.kind(), error.message()), (kind, format!("the task was not run: {reason} (dos)").as_str()));
+    }
+    let error = answered(CLUSTER, "ecs", "{}".into()).await.unwrap();
+    assert_eq!((error.kind(), error.message()), (ErrorKind::Failed, "the task was not run: no reason was given"));
+}
+
+#[tokio::test]
+async fn each_error_of_events_has_its_kind() {
+    for (code, status, kind) in [
+        ("InternalException", 400, ErrorKind::Unavailable),
+        ("ThrottlingException", 400, ErrorKind::Throttled),
+        ("AccessDeniedException", 400, ErrorKind::Denied),
+        ("ValidationException", 400, ErrorKind::Invalid),
+    ] {
+        assert_eq!(kind_of(BUS, "events", code, status).await, kind, "{code}");
+    }
+    let refused = async |entry: &str| {
+        answered(BUS, "events", format!(r#"{{"FailedEntryCount":1,"Entries":[{entry}]}}"#)).await.unwrap()
+    };
+    for (code, kind) in [
+        ("InternalFailure", ErrorKind::Unavailable),
+        ("InternalException", ErrorKind::Unavailable),
+        ("ThrottlingException", ErrorKind::Throttled),
+        ("AccessDeniedException", ErrorKind::Denied),
+        ("NotAuthorizedForSourceException", ErrorKind::Denied),
+        ("NotAuthorizedForDetailTypeException", ErrorKind::Denied),
+        ("ResourceNotFoundException", ErrorKind::NotFound),
+        ("InvalidAccountIdException", ErrorKind::Invalid),
+        ("InvalidArgument", ErrorKind::Invalid),
+        ("MalformedDetail", ErrorKind::Invalid),
+        ("RedactionFailure", ErrorKind::Rejected),
+    ] {
+        let error = refused(&format!(r#"{{"ErrorCode":"{code}","ErrorMessage":"no"}}"#)).await;
+        assert_eq!((error.kind(), error.message()), (kind, format!("the event was not taken: {code} (no)").as_str()));
+    }
+    let error = refused("{}").await;
+    assert_eq!(
+        (error.kind(), error.message()),
+        (ErrorKind::Unavailable, "the event was not taken: no reason was given")
+    );
+}
+
+#[tokio::test]
 async fn each_error_of_sts_has_its_kind() {
     for (code, status, kind) in [
         ("AccessDenied", 403, ErrorKind::Denied),
@@ -188,7 +274,7 @@ async fn each_error_of_sts_has_its_kind() {
 #[tokio::test]
 async fn an_answer_without_a_code_is_told_by_its_status() {
     for (status, kind) in [(403, ErrorKind::Denied), (404, ErrorKind::NotFound), (502, ErrorKind::Unavailable)] {
-        for target in [FUNCTION, MACHINE, TOPIC, QUEUE] {
+        for target in [FUNCTION, MACHINE, TOPIC, QUEUE, CLUSTER, BUS] {
             let html = move |seen: &Seen| (seen.service() != "sts").then(|| Answer::new(status, "<html>no</html>"));
             assert_eq!(error_of(target, html).await.unwrap().kind(), kind, "{target} {status}");
         }

@@ -22,15 +22,21 @@ const FUNCTION: &str = "arn:aws:lambda:us-east-1:123456789012:function:ventas";
 const MACHINE: &str = "arn:aws:states:us-east-1:123456789012:stateMachine:cierre";
 const TOPIC: &str = "arn:aws:sns:us-east-1:123456789012:avisos";
 const QUEUE: &str = "arn:aws:sqs:us-east-1:123456789012:pedidos";
+const CLUSTER: &str = "arn:aws:ecs:us-east-1:123456789012:cluster/lotes";
+const BUS: &str = "arn:aws:events:us-east-1:123456789012:event-bus/ventas";
+
+const TASK: &str =
+    r#"{"taskDefinition":"cierre:7","overrides":{"containerOverrides":[{"name":"app","command":["día"]}]}}"#;
 
 fn clock() -> ManualClock {
     ManualClock::at("2026-01-01T09:00:05Z".parse().unwrap())
 }
 
 fn process(target: &str) -> Process {
+    let parameters = if target == CLUSTER { TASK } else { "{\"día\":1}" };
     serde_json::from_value(json!({
         "IdProceso": ProcessId::of("ventas"), "IdCalendarizacion": "calendarizacion-x", "Nombre": "ventas",
-        "ArnRol": ROLE, "ArnProceso": target, "Parametros": "{\"día\":1}",
+        "ArnRol": ROLE, "ArnProceso": target, "Parametros": parameters,
         "Habilitado": true, "FechaCreacion": "2026-01-01T00:00:00Z",
     }))
     .unwrap()

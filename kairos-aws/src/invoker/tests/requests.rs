@@ -6,7 +6,10 @@ use kairos::backend::Invoker as _;
 use kairos::{ErrorKind, ProcessId, TargetKind};
 
 use super::wire::{Answer, Seen};
-use super::{FUNCTION, MACHINE, QUEUE, SessionConfig, TOPIC, Wire, clock, invocation, invocation_of, invoker, process};
+use super::{
+    BUS, CLUSTER, FUNCTION, MACHINE, QUEUE, SessionConfig, TOPIC, Wire, clock, invocation, invocation_of, invoker,
+    process,
+};
 
 const EXECUTION: &str = "a638e36a-e7ee-5f05-bed7-1706ff8d8d37";
 
@@ -37,6 +40,98 @@ async fn an_execution_is_started_under_its_id() {
 }
 
 #[tokio::test]
+async fn a_task_is_run_under_its_execution_id_and_the_same_at_each_try() {
+    let (clock, wire) = (clock(), Wire::new(&clock()));
+    let invoker = invoker(&wire, &clock);
+    for attempt in [1, 2] {
+        invoker.invoke(&invocation(CLUSTER).with_attempt(attempt)).await.unwrap();
+    }
+    let seen = wire.seen("ecs");
+    assert_eq!(seen[0].host, "ecs.us-east-1.amazonaws.com");
+    assert!(seen[0].headers["x-amz-target"].ends_with(".RunTask"));
+    let environment = serde_json::json!([
+        { "name": "KAIROS_EXECUTION_ID", "value": EXECUTION },
+        { "name": "KAIROS_SCHEDULED_TIME", "value": "2026-01-01T09:00:00Z" },
+    ]);
+    let expected = serde_json::json!({
+        "cluster": CLUSTER, "taskDefinition": "cierre:7", "clientToken": EXECUTION, "startedBy": EXECUTION,
+        "overrides": { "containerOverrides": [{ "name": "app", "command": ["día"], "environment": environment }] },
+    });
+    assert_eq!(seen[0].json(), expected);
+    assert_eq!(seen[1].body, seen[0].body);
+}
+
+/// All that a task may say, as `RunTask` has it.
+const EVERYTHING: &str = r#"{
+    "taskDefinition": "cierre:7", "launchType": "FARGATE", "platformVersion": "1.4.0", "group": "g",
+    "propagateTags": "TASK_DEFINITION", "enableECSManagedTags": true, "enableExecuteCommand": false,
+    "tags": [{"key": "k", "value": "v"}],
+    "capacityProviderStrategy": [{"capacityProvider": "FARGATE_SPOT", "weight": 2, "base": 1}],
+    "networkConfiguration": {"awsvpcConfiguration": {"subnets": ["s"], "securityGroups": ["g"], "assignPublicIp": "ENABLED"}},
+    "placementConstraints": [{"type": "memberOf", "expression": "e"}],
+    "placementStrategy": [{"type": "spread", "field": "f"}],
+    "overrides": {"cpu": "256", "memory": "512", "ephemeralStorage": {"sizeInGiB": 30}, "containerOverrides": [{
+        "name": "app", "command": ["a"], "cpu": 1, "memory": 2, "memoryReservation": 3,
+        "environment": [{"name": "KAIROS_EXECUTION_ID", "value": "x"}, {"name": "KAIROS_SCHEDULED_TIME", "value": "y"}],
+        "environmentFiles": [{"type": "s3", "value": "f"}], "resourceRequirements": [{"type": "GPU", "value": "1"}]}]}
+}"#;
+
+#[tokio::test]
+async fn all_that_a_task_may_say_is_sent_in_the_same_words() {
+    let (clock, wire) = (clock(), Wire::new(&clock()));
+    invoker(&wire, &clock).invoke(&invocation(CLUSTER).with_payload(EVERYTHING.to_owned())).await.unwrap();
+    let mut sent = wire.seen("ecs")[0].json();
+    for own in ["cluster", "clientToken", "startedBy"] {
+        sent.as_object_mut().unwrap().remove(own).unwrap();
+    }
+    assert_eq!(sent, serde_json::from_str::<serde_json::Value>(EVERYTHING).unwrap());
+}
+
+/// What the core counts is what is sent, byte for byte.
+#[tokio::test]
+async fn the_largest_overrides_are_sent() {
+    let (clock, wire) = (clock(), Wire::new(&clock()));
+    let invoker = invoker(&wire, &clock);
+    let task = |length: usize| {
+        let command = "x".repeat(length);
+        let task = serde_json::json!({
+            "taskDefinition": "a", "overrides": { "containerOverrides": [{ "name": "app", "command": ["\"\u{1}\u{7f}\\ñ\n", command] }] },
+        });
+        invocation(CLUSTER).with_payload(task.to_string())
+    };
+    let mut most = 0;
+    while invoker.invoke(&task(most + 1_024)).await.is_ok() {
+        most += 1_024;
+    }
+    while invoker.invoke(&task(most + 1)).await.is_ok() {
+        most += 1;
+    }
+    let sent = wire.seen("ecs").pop().unwrap().body;
+    let (_, overrides) = sent.split_once(r#""overrides":"#).unwrap();
+    // The values of the stream end where the object does.
+    let mut values = serde_json::Deserializer::from_str(overrides).into_iter::<serde_json::Value>();
+    values.next().unwrap().unwrap();
+    assert_eq!(values.byte_offset(), kairos::limits::OVERRIDES);
+}
+
+#[tokio::test]
+async fn an_event_has_the_parameters_as_its_detail_and_tells_of_its_execution() {
+    let seen = sent(BUS, "events").await.remove(0);
+    assert_eq!(seen.host, "events.us-east-1.amazonaws.com");
+    assert_eq!(seen.headers["x-amz-target"], "AWSEvents.PutEvents");
+    let resources = [
+        format!("kairos:execution:{EXECUTION}"),
+        "kairos:process:proceso-dmVudGFz".into(),
+        "kairos:schedule:calendarizacion-x".into(),
+    ];
+    let expected = serde_json::json!({ "Entries": [{
+        "EventBusName": BUS, "Source": "kairos", "DetailType": "ventas", "Detail": "{\"día\":1}",
+        "Time": 1_767_258_000, "Resources": resources,
+    }] });
+    assert_eq!(seen.json(), expected);
+}
+
+#[tokio::test]
 async fn nothing_is_sent_in_place_of_parameters_that_are_absent() {
     let (clock, wire) = (clock(), Wire::new(&clock()));
     let invoker = invoker(&wire, &clock);
@@ -45,6 +140,9 @@ async fn nothing_is_sent_in_place_of_parameters_that_are_absent() {
     }
     assert_eq!(wire.seen("lambda")[0].body, "");
     assert!(wire.seen("states")[0].json().get("input").is_none());
+    // An event must have a detail.
+    invoker.invoke(&invocation(BUS).with_payload(None)).await.unwrap();
+    assert_eq!(wire.seen("events")[0].json()["Entries"][0]["Detail"], "{}");
 }
 
 const ATTRIBUTES: [(&str, &str, &str); 5] = [
@@ -130,6 +228,7 @@ async fn a_target_is_called_in_its_own_region_and_partition() {
             "states",
             "states.cn-northwest-1.amazonaws.com.cn",
         ),
+        ("arn:aws:events:eu-west-1:123456789012:event-bus/a", "events", "events.eu-west-1.amazonaws.com"),
     ] {
         let (clock, wire) = (clock(), Wire::new(&clock()));
         invoker(&wire, &clock).invoke(&invocation(target)).await.unwrap();
@@ -146,10 +245,12 @@ async fn an_endpoint_that_is_configured_holds_for_every_service_and_region() {
     let (clock, wire) = (clock(), Wire::new(&clock()));
     let config = wire.config().to_builder().endpoint_url("http://127.0.0.1:4566").build();
     let invoker = super::AwsInvoker::new(&config, std::sync::Arc::new(clock));
-    for target in [FUNCTION, MACHINE, TOPIC, QUEUE, "arn:aws:sqs:eu-west-1:123456789012:otra"] {
+    for target in [FUNCTION, MACHINE, TOPIC, QUEUE, CLUSTER, BUS, "arn:aws:sqs:eu-west-1:123456789012:otra"] {
         invoker.invoke(&invocation(target)).await.unwrap();
     }
-    for (service, calls) in [("sts", 1), ("lambda", 1), ("states", 1), ("sns", 1), ("sqs", 4)] {
+    for (service, calls) in
+        [("sts", 1), ("lambda", 1), ("states", 1), ("sns", 1), ("ecs", 1), ("events", 1), ("sqs", 4)]
+    {
         let hosts: Vec<_> = wire.seen(service).into_iter().map(|seen| seen.host).collect();
         assert_eq!(hosts, vec!["127.0.0.1:4566"; calls], "{service}");
     }
@@ -205,18 +306,24 @@ async fn what_a_service_would_refuse_is_refused_before_anything_is_sent() {
         (invocation(TOPIC).with_payload(String::new()), ErrorKind::Invalid, "parametros"),
         (invocation(QUEUE).with_payload(None), ErrorKind::Invalid, "parametros"),
         (invocation(QUEUE).with_payload("x".repeat(1024 * 1024)), ErrorKind::Invalid, "parametros"),
+        (invocation(BUS).with_payload("x".repeat(256 * 1024 - 100)), ErrorKind::Invalid, "parametros"),
+        (invocation(CLUSTER).with_payload(None), ErrorKind::Invalid, "parametros"),
+        (invocation(CLUSTER).with_payload("{}".to_owned()), ErrorKind::Invalid, "parametros"),
     ];
     let mut roleless = process(FUNCTION);
     roleless.role = None;
     calls.push((invocation_of(roleless.clone()), ErrorKind::Denied, "arnRol"));
     roleless.role = Some("kairos-ventas".into());
     calls.push((invocation_of(roleless), ErrorKind::Invalid, "arnRol"));
+    let mut unnamed = process(BUS);
+    unnamed.name = "x".repeat(129);
+    calls.push((invocation_of(unnamed), ErrorKind::Invalid, "nombre"));
     for (invocation, kind, field) in calls {
         let error = invoker.invoke(&invocation).await.unwrap_err();
         assert_eq!((error.kind(), error.faults()[0].field), (kind, field), "{error}");
         assert!(error.to_string().starts_with(&format!("invoke {}", invocation.target)), "{error}");
     }
-    for service in ["lambda", "states", "sns", "sqs"] {
+    for service in ["sts", "lambda", "states", "sns", "sqs", "ecs", "events"] {
         assert!(wire.seen(service).is_empty(), "{service}");
     }
 }
@@ -225,7 +332,14 @@ async fn what_a_service_would_refuse_is_refused_before_anything_is_sent() {
 async fn the_kinds_whose_features_are_on_are_called_and_no_others() {
     let (clock, wire) = (clock(), Wire::new(&clock()));
     let invoker = invoker(&wire, &clock);
-    let kinds = [TargetKind::Lambda, TargetKind::StepFunctions, TargetKind::Sns, TargetKind::Sqs];
+    let kinds = [
+        TargetKind::Lambda,
+        TargetKind::StepFunctions,
+        TargetKind::Sns,
+        TargetKind::Sqs,
+        TargetKind::Ecs,
+        TargetKind::EventBus,
+    ];
     assert_eq!(invoker.capabilities().kinds, kinds.into());
     for target in ["arn:aws:kinesis:us-east-1:123456789012:stream/clics", "kairos:task:a", "https://example.com/"] {
         assert_eq!(invoker.invoke(&invocation(target)).await.unwrap_err().kind(), ErrorKind::Unsupported);

@@ -12,6 +12,7 @@ use kairos::{ErrorKind, TargetKind};
 
 use super::wire::{Answer, Seen};
 use super::{FUNCTION, MACHINE, QUEUE, SessionConfig, TOPIC, Wire, clock, invocation, invocation_of, invoker, process};
+use crate::invoker::Call;
 use crate::invoker::failure::Refusal;
 use crate::invoker::sessions::Identity;
 
@@ -282,7 +283,8 @@ async fn what_needs_no_role_has_none_and_is_called_as_the_executor() {
     assert_eq!(invoker.identity(TargetKind::Lambda, &roleless).unwrap_err().kind(), ErrorKind::Denied);
     let session = invoker.sessions.get(&Identity::Own).await.unwrap();
     let call = invocation(FUNCTION);
-    invoker.call(&session, call.target.arn().unwrap(), &call).await.unwrap();
+    let target = call.target.arn().unwrap();
+    invoker.call(&Call { session: &session, target, invocation: &call }).await.unwrap();
     assert_eq!((keys(&wire), wire.seen("sts").len()), (vec!["AKIAOWN".to_owned()], 0));
 }
 

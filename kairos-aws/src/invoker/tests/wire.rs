@@ -135,6 +135,11 @@ impl Answer {
                 Self::new(200, r#"{"QueueUrl":"https://elsewhere.example/123456789012/q"}"#)
             }
             "sqs" => Self::new(200, r#"{"MessageId":"m","MD5OfMessageBody":"x"}"#),
+            "ecs" => Self::new(
+                200,
+                r#"{"tasks":[{"taskArn":"t"}],"clusters":[{"status":"ACTIVE"}],"taskDefinition":{"status":"ACTIVE"}}"#,
+            ),
+            "events" => Self::new(200, r#"{"FailedEntryCount":0,"Entries":[{"EventId":"e"}],"Name":"ventas"}"#),
             _ => Self::new(
                 200,
                 r#"{"executionArn":"arn:aws:states:us-east-1:123456789012:execution:a:b","startDate":1767225600,
