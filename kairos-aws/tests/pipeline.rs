@@ -14,3 +14,5 @@ mod counting;
 mod place;
 #[path = "pipeline/seeding.rs"]
 mod seeding;
+#[path = "pipeline/targets.rs"]
+mod targets;
