@@ -48,9 +48,14 @@ where
     Error::new(kind, message).with_source(error)
 }
 
+/// A code without the name of the service that some put before it.
+fn bare(code: &str) -> &str {
+    code.strip_prefix("AWS.SimpleQueueService.").unwrap_or(code)
+}
+
 /// The kind of an error by its code, or by its HTTP status if the code is unknown or missing, as behind a proxy.
 fn kind_of(code: Option<&str>, status: u16) -> ErrorKind {
-    match code.unwrap_or_default() {
+    match code.map(bare).unwrap_or_default() {
         "ThrottlingException"
         | "Throttling"
         | "ThrottledException"
@@ -73,7 +78,9 @@ fn kind_of(code: Option<&str>, status: u16) -> ErrorKind {
         | "ExpiredToken"
         | "ExpiredTokenException"
         | "KMSAccessDeniedException" => ErrorKind::Denied,
-        "ResourceNotFoundException" | "NotFound" | "NotFoundException" => ErrorKind::NotFound,
+        "ResourceNotFoundException" | "NotFound" | "NotFoundException" | "NonExistentQueue" | "QueueDoesNotExist" => {
+            ErrorKind::NotFound
+        }
         "ValidationException"
         | "ValidationError"
         | "InvalidParameterValue"
@@ -87,6 +94,8 @@ fn kind_of(code: Option<&str>, status: u16) -> ErrorKind {
         _ => match status {
             401 | 403 => ErrorKind::Denied,
             404 => ErrorKind::NotFound,
+            // No service leaves it at that: something else has answered, or has cut the answer short.
+            400 if code.is_none() => ErrorKind::Unavailable,
             408 => ErrorKind::Timeout,
             429 => ErrorKind::Throttled,
             400..=499 => ErrorKind::Invalid,
@@ -109,8 +118,15 @@ mod tests {
             (Some("ValidationException"), 400, ErrorKind::Invalid),
             (Some("ConflictException"), 409, ErrorKind::Conflict),
             (Some("InternalServerError"), 500, ErrorKind::Unavailable),
+            // The SDK finds the variant by the one spelling that the service is known for.
+            (Some("AWS.SimpleQueueService.RequestThrottled"), 400, ErrorKind::Throttled),
+            (Some("RequestThrottled"), 403, ErrorKind::Throttled),
+            (Some("AWS.SimpleQueueService.NonExistentQueue"), 400, ErrorKind::NotFound),
+            (Some("QueueDoesNotExist"), 400, ErrorKind::NotFound),
+            (Some("AWS.SimpleQueueService.UnsupportedOperation"), 400, ErrorKind::Invalid),
             (Some("SomethingNew"), 400, ErrorKind::Invalid),
             (Some("SomethingNew"), 503, ErrorKind::Unavailable),
+            (None, 400, ErrorKind::Unavailable),
             (None, 403, ErrorKind::Denied),
             (None, 408, ErrorKind::Timeout),
             (None, 429, ErrorKind::Throttled),

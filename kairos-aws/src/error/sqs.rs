@@ -14,7 +14,7 @@ use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use kairos::{Error, ErrorKind, Fault};
 
-use super::{failed, kind_of};
+use super::{bare, failed, kind_of};
 
 /// An error of a whole call.
 pub(crate) fn sqs<E>(error: SdkError<E, HttpResponse>) -> Error
@@ -31,7 +31,7 @@ where
 
 /// An error of one entry of a batch.
 pub(crate) fn sqs_entry(entry: &BatchResultErrorEntry) -> Error {
-    let code = entry.code().strip_prefix("AWS.SimpleQueueService.").unwrap_or(entry.code());
+    let code = bare(entry.code());
     let kind = if is_about_receipt(Some(code), entry.message()) {
         ErrorKind::NotFound
     } else if code == "InvalidMessageContents" {
@@ -45,7 +45,7 @@ pub(crate) fn sqs_entry(entry: &BatchResultErrorEntry) -> Error {
 
 /// A late receipt is told in three ways, by kind of queue and of call.
 fn is_about_receipt(code: Option<&str>, message: Option<&str>) -> bool {
-    match code.unwrap_or_default() {
+    match code.map(bare).unwrap_or_default() {
         "ReceiptHandleIsInvalid" | "MessageNotInflight" => true,
         "InvalidParameterValue" => message.is_some_and(|text| text.contains("receipt handle has expired")),
         _ => false,
