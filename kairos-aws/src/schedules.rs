@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use aws_sdk_scheduler::Client;
+use aws_sdk_scheduler::config::retry::RetryConfig;
 use aws_sdk_scheduler::operation::create_schedule::CreateScheduleError;
 use aws_sdk_scheduler::operation::create_schedule_group::CreateScheduleGroupError;
 use aws_sdk_scheduler::operation::delete_schedule::DeleteScheduleError;
@@ -320,14 +321,19 @@ impl EventBridgeSchedules {
         Err(restless(&trigger.schedule_id))
     }
 
+    /// Tries again only what the service has refused to do. The SDK would also send again what was not answered: the first request could
+    /// then arrive after this call has succeeded, and take along what was created since.
     async fn delete_checked(&self, key: &TriggerKey) -> Result<()> {
         let seed = self.chance.uuid().as_u128();
         for attempt in 1.. {
             let request = self.client.delete_schedule().name(key.schedule_id.as_str()).group_name(self.group_of(key));
-            let Err(error) = request.send().await else { break };
+            let once = aws_sdk_scheduler::config::Config::builder().retry_config(RetryConfig::disabled());
+            let Err(error) = request.customize().config_override(once).send().await else { break };
             match error.as_service_error() {
                 Some(DeleteScheduleError::ResourceNotFoundException(_)) => break,
-                Some(DeleteScheduleError::ConflictException(_)) if attempt < ATTEMPTS => {
+                Some(DeleteScheduleError::ConflictException(_) | DeleteScheduleError::ThrottlingException(_))
+                    if attempt < ATTEMPTS =>
+                {
                     self.clock.sleep(BACKOFF.delay(attempt, seed)).await;
                 }
                 _ => return Err(scheduler(error)),
