@@ -21,7 +21,7 @@ use kairos::{Execution, ExecutionId, ExecutionState, Result};
 use self::claim::{Step, Write};
 use self::merge::{Found, Merge};
 use self::row::{KEY, Record, Span, expiry, fixed, partition, partitions};
-use crate::error::dynamodb::{claim_lost, contended, dynamodb, no_outcome, unreadable_row};
+use crate::error::dynamodb::{claim_lost, contended, dynamodb, incomplete_answer, no_outcome, unreadable_row};
 use crate::tables::expression::Expressions;
 use crate::tables::item::{Item, from_item, to_item};
 use crate::tables::listing::{Listing, limit};
@@ -217,7 +217,7 @@ impl DynamoHistory {
         let answer = request.send().await.map_err(dynamodb)?;
         let position = |item: &Item| item.get(ORDER).and_then(|order| order.as_s().ok()).cloned();
         let mut rows = Vec::new();
-        for item in answer.items() {
+        for item in answer.items.as_deref().ok_or_else(incomplete_answer)? {
             let order = position(item).ok_or_else(unreadable_row)?;
             if order < span.until {
                 rows.push((order, from_item(item)?));
@@ -237,7 +237,8 @@ enum Updated {
 
 fn granted(attributes: &Item) -> Result<Claimed> {
     let attempts = attributes.get(row::ATTEMPTS).and_then(|attempts| attempts.as_n().ok());
-    let attempt = attempts.and_then(|digits| digits.parse().ok()).ok_or_else(unreadable_row)?;
+    // It may have been made: asked again, it is the same claim.
+    let attempt = attempts.and_then(|digits| digits.parse().ok()).ok_or_else(incomplete_answer)?;
     Ok(Claimed::Granted { attempt })
 }
 

@@ -15,7 +15,7 @@ use kairos::clock::{Clock, SystemClock};
 use kairos::page::{Page, PageRequest};
 use kairos::{Process, ProcessId, Result, Schedule, ScheduleId};
 
-use crate::error::dynamodb::dynamodb;
+use crate::error::dynamodb::{dynamodb, incomplete_answer};
 use crate::tables::expression::Expressions;
 use crate::tables::item::{Item, Row, from_item};
 use crate::tables::listing::{Listing, limit};
@@ -148,7 +148,8 @@ impl DynamoStore {
             (found.items, found.last_evaluated_key)
         };
         let about = |item: &Item| item.get(T::KEY).and_then(|key| key.as_s().ok()).cloned();
-        let rows = items.unwrap_or_default();
+        // Where there are none, the service says so.
+        let rows = items.ok_or_else(incomplete_answer)?;
         let read = |item| from_item(item).map_err(|error| error.about(about(item).unwrap_or_default()));
         Ok((rows.iter().map(read).collect::<Result<_>>()?, last.as_ref().and_then(about)))
     }

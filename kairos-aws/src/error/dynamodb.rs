@@ -94,6 +94,11 @@ pub(crate) fn unreadable_row() -> Error {
     Error::new(ErrorKind::Malformed, "the item is not a row that Kairos can read; mend it or delete it")
 }
 
+/// The SDK takes an answer of nothing for one whose every field is missing.
+pub(crate) fn incomplete_answer() -> Error {
+    Error::new(ErrorKind::Unavailable, "the service's answer lacks what was asked for; it was cut short on its way")
+}
+
 pub(crate) fn unwritable_row() -> Error {
     Error::new(ErrorKind::Invalid, "the row cannot be written as an item")
 }
