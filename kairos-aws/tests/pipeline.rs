@@ -10,6 +10,10 @@ mod calls;
 mod chain;
 #[path = "pipeline/counting.rs"]
 mod counting;
+#[path = "pipeline/faults.rs"]
+mod faults;
+#[path = "pipeline/microburst.rs"]
+mod microburst;
 #[path = "pipeline/place.rs"]
 mod place;
 #[path = "pipeline/seeding.rs"]

@@ -7,7 +7,7 @@ use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_sqs::config::Credentials;
 use kairos::backend::Receiver as _;
 use kairos::chance::Chance;
-use kairos::clock::SystemClock;
+use kairos::clock::{Clock, SystemClock};
 use kairos::executor::Verdict;
 use kairos::scheduler::SchedulerConfig;
 use kairos::{Dispatcher, Executor, Policy, Scheduler};
@@ -35,6 +35,7 @@ pub(crate) struct Place {
     pub(crate) dispatcher: Dispatcher,
     pub(crate) executor: Executor,
     pub(crate) triggered: String,
+    pub(crate) waiting: String,
     pub(crate) dead_letters: String,
 }
 
@@ -67,14 +68,26 @@ impl Place {
         let sqs = aws_sdk_sqs::Client::new(services);
         let [triggered, waiting, dead_letters] =
             ["disparos", "ejecuciones", "muertas"].map(|what| make_queue(&sqs, format!("{name}-{what}")));
-        let (triggered, waiting, dead_letters) = (triggered.await, waiting.await, dead_letters.await);
-        let queue = Arc::new(SqsQueue::new(&sqs, waiting).with_dead_letters(dead_letters.as_str()));
+        let urls = [triggered.await, waiting.await, dead_letters.await];
+        Self::wired(name, urls, tables, services, Arc::new(SystemClock))
+    }
+
+    /// The same installation over other connections, its algorithms on another clock.
+    pub(crate) fn through(&self, tables: &SdkConfig, services: &SdkConfig, clock: Arc<dyn Clock>) -> Self {
+        let urls = [&self.triggered, &self.waiting, &self.dead_letters].map(Clone::clone);
+        Self::wired(self.name.clone(), urls, tables, services, clock)
+    }
+
+    fn wired(name: String, urls: [String; 3], tables: &SdkConfig, services: &SdkConfig, clock: Arc<dyn Clock>) -> Self {
+        let (dynamodb, names) = (aws_sdk_dynamodb::Client::new(tables), TableNames::of(&name));
+        let sqs = aws_sdk_sqs::Client::new(services);
+        let [triggered, waiting, dead_letters] = urls;
+        let queue = Arc::new(SqsQueue::new(&sqs, waiting.as_str()).with_dead_letters(dead_letters.as_str()));
         let target = format!("arn:aws:sqs:us-east-1:{ACCOUNT}:{name}-disparos");
         let schedules = EventBridgeSchedules::new(&aws_sdk_scheduler::Client::new(services), &name, &target, ROLE);
         let schedules = Arc::new(schedules.unwrap().with_group_creation([]));
         let store = Arc::new(DynamoStore::new(&dynamodb, &names));
         let history = Arc::new(DynamoHistory::new(&dynamodb, &names));
-        let clock = Arc::new(SystemClock);
         let policy = Policy::default().with_role_prefix("kairos-").with_accounts([ACCOUNT]);
         Self {
             scheduler: Scheduler::new(store.clone(), schedules.clone(), queue.clone(), clock.clone())
@@ -88,6 +101,7 @@ impl Place {
             queue,
             history,
             triggered,
+            waiting,
             dead_letters,
         }
     }
