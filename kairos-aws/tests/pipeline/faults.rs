@@ -435,6 +435,55 @@ async fn each_execution_takes_effect_once_at_targets_that_know_it_though_their_a
     lines.fired("targets", &["dynamodb", "sqs", "stepfunctions", "sts"]).await;
 }
 
+/// Whoever asks again meets what it has done itself: a condition that holds no more, a trigger that exists.
+#[tokio::test]
+async fn what_was_done_without_an_answer_is_known_as_ones_own() {
+    let (place, lines) = (Place::new().await, Lines::new().await);
+    let at_target = make_queue(&place.sqs, format!("{}-ventas", place.name)).await;
+    let registration = registration(0, 1, &format!("arn:aws:sqs:us-east-1:{ACCOUNT}:{}-ventas", place.name));
+    let faulty = lines.to(&place).await;
+    // The SDK makes three tries: with three answers lost, Kairos itself asks again, and with four, also the second time.
+    let lost = |service: &str, operation: &str, body: Option<&str>, times: u64| {
+        let fault = json!({ "abort_bytes": 0 });
+        json!({ "service": service, "operation": operation, "body": body, "times": times, "response": fault })
+    };
+    let commits = || [lost("dynamodb", "TransactWriteItems", None, 4)];
+
+    lines.tables.obey(commits()).await;
+    lines.services.obey([lost("scheduler", "CreateSchedule", None, 1)]).await;
+    let registered = faulty.scheduler.register(&registration).await.unwrap();
+    let process = &registered.process;
+    let record = place.scheduler.schedule(&process.schedule_id).await.unwrap();
+    assert_eq!((registered.created, record.process_count, record.state.hold()), (true, Some(1), None));
+    lines.tables.obey(commits()).await;
+    assert!(!faulty.scheduler.disable(&process.id).await.unwrap().enabled);
+    lines.tables.obey(commits()).await;
+    assert!(faulty.scheduler.enable(&process.id).await.unwrap().enabled);
+
+    let request = DispatchRequest::new(process.schedule_id.clone(), SystemClock.now());
+    lines.services.obey([lost("sqs", "SendMessageBatch", None, 1), lost("sqs", "DeleteMessageBatch", None, 4)]).await;
+    assert_eq!(faulty.dispatcher.dispatch(&request).await.unwrap().queued, 1);
+    let claim = lost("dynamodb", "UpdateItem", Some("starts_with(ConditionExpression, 'attribute_not_exists')"), 4);
+    let outcome = lost("dynamodb", "UpdateItem", Some("contains(UpdateExpression, '#FechaFin = ')"), 4);
+    lines.tables.obey([claim, outcome]).await;
+    let became = executed(&place, &faulty, &patient(&lines.services).await).await;
+    let id = ExecutionId::of_occurrence(&process.id, request.scheduled_time);
+    let execution = place.history.get(id).await.unwrap().unwrap();
+    assert_eq!((execution.state, execution.attempts), (ExecutionState::Succeeded, 1));
+    once(taken(&place, &at_target).await, &BTreeSet::from([id.to_string()]));
+
+    lines.tables.obey(commits()).await;
+    lines.services.obey([]).await;
+    assert!(faulty.scheduler.unregister(&process.id).await.unwrap());
+    holds(&place, &BTreeMap::new()).await;
+    let fired = (lines.tables.fired().await, lines.services.fired().await);
+    println!("lost answers: deliveries {became:?}, {fired:?}");
+    // A change that is found to have been made is not asked for again: its fourth answer is not lost.
+    let (commits, writes): (Vec<u64>, Vec<u64>) =
+        (fired.0.values().copied().collect(), fired.1.values().copied().collect());
+    assert!(matches!(commits[..], [14..=16, 8]) && writes == [1, 4, 1], "{fired:?}");
+}
+
 /// An answer of nothing, which the SDK takes for one that says nothing: neither that there are no processes, nor that a claim was lost.
 #[tokio::test]
 async fn an_answer_of_nothing_is_no_answer() {
