@@ -1,8 +1,9 @@
-//! Time and memory of a piece of work.
+//! What a piece of work costs: CPU time of the thread that does it, which others on the machine disturb less than the
+//! clock on the wall, and memory, which nothing disturbs.
 
 use std::time::Duration;
 
-use kairos::clock::{Clock as _, SystemClock, between};
+use cpu_time::ThreadTime;
 use stats_alloc::Region;
 
 use crate::ALLOCATOR;
@@ -10,6 +11,7 @@ use crate::ALLOCATOR;
 /// What pieces of work cost, added up.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Cost {
+    /// CPU time of this thread.
     pub(crate) time: Duration,
     /// Bytes allocated and still there, less those freed.
     pub(crate) bytes: isize,
@@ -22,9 +24,9 @@ impl Cost {
     /// Does the work and adds what it cost, as so many operations.
     pub(crate) fn add<T>(&mut self, operations: usize, work: impl FnOnce() -> T) -> T {
         let region = Region::new(ALLOCATOR);
-        let started = SystemClock.now();
+        let started = ThreadTime::now();
         let result = work();
-        self.time += between(started, SystemClock.now());
+        self.time += started.elapsed();
         let change = region.change();
         // Growing and shrinking in place count among these.
         self.bytes += change.bytes_allocated.cast_signed() - change.bytes_deallocated.cast_signed();
