@@ -1,8 +1,9 @@
-//! What Kairos costs: each command runs one comparison, both sides in the same run, and prints a table.
+//! What Kairos costs: each command runs one comparison, both sides in the same run, and prints tables.
 //!
-//! Times depend on the machine; ratios, bytes and allocations hardly do. Run with
-//! `cargo run --release -p kairos-benches -- schedules`.
+//! Times are CPU time and depend on the machine; ratios, bytes and allocations hardly do. Run with
+//! `cargo run --release -p kairos-benches -- all`.
 
+mod expressions;
 mod measure;
 mod schedules;
 mod table;
@@ -15,6 +16,9 @@ static ALLOCATOR: &stats_alloc::StatsAlloc<std::alloc::System> = &stats_alloc::I
 const USAGE: &str = "usage: kairos-benches COMMAND [COUNT]
 
 commands:
+  all        all of these
+  expressions
+             parse the expressions that are in use and find their next fire times, beside four other crates
   schedules  register, fire and delete COUNT triggers in memory (1000000), beside a bare heap of the same timers";
 
 fn main() -> ExitCode {
@@ -22,6 +26,11 @@ fn main() -> ExitCode {
     let command = arguments.next();
     let count = arguments.next().map(|count| count.parse::<u32>());
     match (command.as_deref(), count) {
+        (Some("all"), None) => {
+            expressions::run();
+            schedules::run(1_000_000);
+        }
+        (Some("expressions"), None) => expressions::run(),
         (Some("schedules"), None) => schedules::run(1_000_000),
         (Some("schedules"), Some(Ok(count))) if count >= 1_000 => schedules::run(count),
         _ => {

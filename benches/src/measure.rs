@@ -54,3 +54,38 @@ impl Cost {
         self.operations.max(1) as f64
     }
 }
+
+/// What each side costs, the sides taking turns: the median round of each, so that what disturbs the machine for a while
+/// disturbs both alike, and is left out if it was brief. A side is called twice before that, to warm up.
+///
+/// A side does a batch of its work and answers how many operations that was. It is called as often as a round needs to
+/// be long beside the reading of the clock.
+pub(crate) fn in_turns<const SIDES: usize>(
+    rounds: usize,
+    mut sides: [&mut dyn FnMut() -> usize; SIDES],
+) -> [Cost; SIDES] {
+    const ROUND: Duration = Duration::from_millis(5);
+
+    let batches = sides.each_mut().map(|side| {
+        side();
+        let mut once = Cost::default();
+        once.add(0, side);
+        ROUND.as_nanos().div_ceil(once.time.as_nanos().max(1))
+    });
+    let mut costs: [Vec<Cost>; SIDES] = std::array::from_fn(|_| Vec::with_capacity(rounds));
+    for _ in 0..rounds {
+        for ((side, costs), batches) in sides.iter_mut().zip(&mut costs).zip(batches) {
+            let mut cost = Cost::default();
+            let operations = cost.add(0, || (0..batches).map(|_| side()).sum());
+            cost.operations = operations;
+            costs.push(cost);
+        }
+    }
+    costs.map(median)
+}
+
+/// The round in the middle by time of an operation; nothing where there was none.
+fn median(mut rounds: Vec<Cost>) -> Cost {
+    rounds.sort_by(|one, other| one.nanos_each().total_cmp(&other.nanos_each()));
+    rounds.get(rounds.len() / 2).copied().unwrap_or_default()
+}
