@@ -1,8 +1,8 @@
-//! Day arithmetic for the years that an expression can name, 1970 to 2199.
+//! The calendar of the years that an expression can name, 1970 to 2199, as a table of months.
 //!
 //! A schedule is searched in whole local minutes and days, so that a general date library's checks of eras, nanoseconds
-//! and ranges would cost more than the search itself. In this window the calendar is the Julian one but for a single
-//! day, 29 February 2100, which does not exist (2000 is a leap year in both); everything below is built on that.
+//! and ranges would cost more than the search itself; and looking a month up costs less than the divisions that compute
+//! when it begins, how long it is, and on which day of the week.
 
 /// The first year, to which year indices and day numbers are relative.
 pub(crate) const FIRST_YEAR: u16 = 1970;
@@ -11,73 +11,60 @@ pub(crate) const LAST_YEAR: u16 = 2199;
 /// How many years there are: a year index is below this.
 pub(crate) const YEARS: u32 = 230;
 /// How many days there are: a day number, counted from 1970-01-01, is below this.
-pub(crate) const DAYS: u32 = year_start(YEARS);
+pub(crate) const DAYS: u32 = CALENDAR[MONTHS].start;
 
-pub(crate) const MINUTES_PER_DAY: u32 = 24 * 60;
+pub(crate) const SECONDS_PER_DAY: u64 = 24 * 60 * 60;
 
-/// The index of 2100, the only fourth year without a leap day.
-const COMMON_CENTURY: u32 = 130;
-/// The day number of 1 March 2100: from here on a day number is one behind the Julian calendar's.
-const AFTER_MISSING_DAY: u32 = year_start(COMMON_CENTURY) + 59;
+const MONTHS: usize = YEARS as usize * 12;
 
-/// A date as the search uses it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Day {
-    /// Years since 1970, 0-229.
-    pub(crate) year: u32,
-    /// 1-12.
-    pub(crate) month: u32,
-    /// 1-31.
-    pub(crate) day: u32,
+/// Every month, and the one after the last. 22 kB, of which a search touches what it looks at.
+static CALENDAR: [Month; MONTHS + 1] = calendar();
+
+/// A month of the calendar.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Month {
+    /// The day number of its first.
+    pub(crate) start: u32,
+    /// How many days it has: 28-31.
+    pub(crate) length: u8,
+    /// The day of the week of its first: 0 is Sunday, 6 is Saturday.
+    pub(crate) weekday: u8,
 }
 
-/// The day number of 1 January.
-const fn year_start(year: u32) -> u32 {
-    365 * year + (year + 1) / 4 - (year > COMMON_CENTURY) as u32
-}
-
-const fn is_leap(year: u32) -> bool {
-    year % 4 == 2 && year != COMMON_CENTURY
-}
-
-/// Days before a month's first in a year whose February has 30 days, which makes month lengths alternate evenly enough
-/// for one multiplication.
-const fn days_before_padded(month: u32) -> u32 {
-    (367 * month - 362) / 12
-}
-
-/// The day number of the first of a month (1-12) of a year (an index below [`YEARS`]).
-pub(crate) const fn month_start(year: u32, month: u32) -> u32 {
-    let padding = if month <= 2 { 0 } else { 2 - is_leap(year) as u32 };
-    year_start(year) + days_before_padded(month) - padding
-}
-
-/// The number of days in a month (1-12) of a year (an index below [`YEARS`]).
-pub(crate) const fn month_length(year: u32, month: u32) -> u32 {
-    if month == 2 {
-        28 + is_leap(year) as u32
-    } else {
-        // 31 days in odd months up to July, and in even ones from August on.
-        30 + ((month ^ (month >> 3)) & 1)
+#[allow(clippy::cast_possible_truncation, reason = "a day of the week is below 7")]
+const fn calendar() -> [Month; MONTHS + 1] {
+    let mut calendar = [Month { start: 0, length: 0, weekday: 0 }; MONTHS + 1];
+    let (mut start, mut index) = (0, 0);
+    while index <= MONTHS {
+        let year = FIRST_YEAR as usize + index / 12;
+        let length = match index % 12 + 1 {
+            2 if year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400)) => 29,
+            2 => 28,
+            4 | 6 | 9 | 11 => 30,
+            _ => 31,
+        };
+        // 1970-01-01 was a Thursday.
+        calendar[index] = Month { start, length, weekday: ((start + 4) % 7) as u8 };
+        start += length as u32;
+        index += 1;
     }
+    calendar
 }
 
-/// The day of the week of a day number: 0 is Sunday, 6 is Saturday.
-pub(crate) const fn weekday(day: u32) -> u32 {
-    // 1970-01-01 was a Thursday.
-    (day + 4) % 7
+/// A month (1-12) of a year (an index below [`YEARS`]).
+pub(crate) fn month(year: u32, month: u32) -> Month {
+    CALENDAR[(12 * year + month - 1) as usize]
 }
 
-/// The date of a day number below [`DAYS`].
-pub(crate) const fn date(day: u32) -> Day {
-    let julian = day + (day >= AFTER_MISSING_DAY) as u32;
-    // The leap year is the third of each four, so that two of the four quarter days are owed before it.
-    let year = (4 * julian + 2) / 1461;
-    let of_year = julian - (365 * year + (year + 1) / 4);
-    let leap = (year % 4 == 2) as u32;
-    let padded = of_year + if of_year < 59 + leap { 0 } else { 2 - leap };
-    let month = (12 * padded + 373) / 367;
-    Day { year, month, day: padded - days_before_padded(month) + 1 }
+/// The year (an index), the month (1-12) and that month in the calendar, of a day number below [`DAYS`].
+pub(crate) fn month_of(day: u32) -> (u32, u32, Month) {
+    // 400 years have 4800 months and 146 097 days. Months and years are not all alike, so this is the month that is
+    // sought or, with three days more, the one after it.
+    let mut index = 4800 * (day + 3) / 146_097;
+    if CALENDAR[index as usize].start > day {
+        index -= 1;
+    }
+    (index / 12, index % 12 + 1, CALENDAR[index as usize])
 }
 
 #[cfg(test)]
@@ -88,16 +75,20 @@ mod tests {
     fn agrees_with_jiff_on_every_day() {
         let mut expected = jiff::civil::date(1970, 1, 1);
         for day in 0..DAYS {
-            let found = date(day);
-            let month = u32::from(expected.month().unsigned_abs());
+            let (year, month_of_year, found) = month_of(day);
             assert_eq!(
-                (1970 + found.year, found.month, found.day),
-                (u32::from(expected.year().unsigned_abs()), month, u32::from(expected.day().unsigned_abs())),
+                (1970 + year, month_of_year, day - found.start + 1),
+                (
+                    u32::from(expected.year().unsigned_abs()),
+                    u32::from(expected.month().unsigned_abs()),
+                    u32::from(expected.day().unsigned_abs())
+                ),
                 "{expected}"
             );
-            assert_eq!(weekday(day), u32::from(expected.weekday().to_sunday_zero_offset().unsigned_abs()));
-            assert_eq!(month_start(found.year, month), day + 1 - found.day);
-            assert_eq!(month_length(found.year, month), u32::from(expected.days_in_month().unsigned_abs()));
+            assert_eq!(found.length, expected.days_in_month().unsigned_abs());
+            let weekday = expected.first_of_month().weekday().to_sunday_zero_offset().unsigned_abs();
+            assert_eq!(found.weekday, weekday, "{expected}");
+            assert_eq!(month(year, month_of_year).start, found.start);
             expected = expected.tomorrow().unwrap();
         }
         assert_eq!(expected, jiff::civil::date(2200, 1, 1));

@@ -1,6 +1,6 @@
 //! A cron expression as sets of bits, and the search for the local minutes it names.
 
-use super::civil::{self, FIRST_YEAR, MINUTES_PER_DAY, YEARS};
+use super::civil::{self, FIRST_YEAR, SECONDS_PER_DAY, YEARS};
 use super::days::DayRule;
 
 /// A cron expression: `cron(minute hour day-of-month month day-of-week year)`.
@@ -62,82 +62,74 @@ impl Years {
     }
 }
 
-/// The search. A local minute is counted from 1970-01-01T00:00 on the wall clock, whatever the zone; minutes outside
-/// 1970-2199 are named by no expression.
+/// The search. A local time is counted in seconds from 1970-01-01T00:00:00 on the wall clock, whatever the zone; times
+/// outside 1970-2199 are named by no expression.
 ///
 /// Work is bounded by the calendar: at most one rule evaluation per month of 230 years (2760), and only for months and
 /// years that the expression names.
 impl Cron {
-    /// The first local minute at or after `from`.
-    pub(crate) fn first_from(&self, from: i64) -> Option<u32> {
-        const END: i64 = (civil::DAYS * MINUTES_PER_DAY) as i64;
-        if from >= END {
-            return None;
-        }
-        let from = u32::try_from(from).unwrap_or(0);
-        let (day, minute) = (from / MINUTES_PER_DAY, from % MINUTES_PER_DAY);
-        let date = civil::date(day);
-        if self.years.contains(date.year) {
-            if self.months >> date.month & 1 == 1 {
-                let days = self.days.days_in(date.year, date.month);
-                if days >> date.day & 1 == 1
+    /// The first local time at or after `from`.
+    pub(crate) fn first_from(&self, from: i64) -> Option<i64> {
+        // The first whole minute from there on: what is named are minutes.
+        let (day, minute) = day_and_minute(u64::try_from(from).unwrap_or(0) + 59)?;
+        let (year, month, calendar) = civil::month_of(day);
+        let date = day - calendar.start + 1;
+        if self.years.contains(year) {
+            if self.months >> month & 1 == 1 {
+                let days = self.days.days_in(calendar);
+                if days >> date & 1 == 1
                     && let Some(minute) = self.minute_from(minute)
                 {
-                    return Some(day * MINUTES_PER_DAY + minute);
+                    return Some(seconds(day, minute));
                 }
-                let later = days & (u32::MAX << 1 << date.day);
+                let later = days & (u32::MAX << 1 << date);
                 if later != 0 {
-                    let later = day + later.trailing_zeros() - date.day;
-                    return Some(later * MINUTES_PER_DAY + self.first_minute());
+                    return Some(seconds(calendar.start + later.trailing_zeros() - 1, self.first_minute()));
                 }
             }
-            let later = u32::from(self.months) & (u32::MAX << (date.month + 1));
-            if let Some(day) = self.first_day(date.year, later) {
-                return Some(day * MINUTES_PER_DAY + self.first_minute());
+            let later = u32::from(self.months) & (u32::MAX << 1 << month);
+            if let Some(day) = self.first_day(year, later) {
+                return Some(seconds(day, self.first_minute()));
             }
         }
-        let mut next = date.year + 1;
+        let mut next = year + 1;
         while let Some(year) = self.years.first_from(next) {
             if let Some(day) = self.first_day(year, u32::from(self.months)) {
-                return Some(day * MINUTES_PER_DAY + self.first_minute());
+                return Some(seconds(day, self.first_minute()));
             }
             next = year + 1;
         }
         None
     }
 
-    /// The last local minute at or before `until`.
-    pub(crate) fn last_until(&self, until: i64) -> Option<u32> {
-        const LAST: u32 = civil::DAYS * MINUTES_PER_DAY - 1;
-        if until < 0 {
-            return None;
-        }
-        let until = u32::try_from(until).unwrap_or(LAST).min(LAST);
-        let (day, minute) = (until / MINUTES_PER_DAY, until % MINUTES_PER_DAY);
-        let date = civil::date(day);
-        if self.years.contains(date.year) {
-            if self.months >> date.month & 1 == 1 {
-                let days = self.days.days_in(date.year, date.month);
-                if days >> date.day & 1 == 1
+    /// The last local time at or before `until`.
+    pub(crate) fn last_until(&self, until: i64) -> Option<i64> {
+        let until = u64::try_from(until).ok()?;
+        let (day, minute) = day_and_minute(until).unwrap_or((civil::DAYS - 1, 24 * 60 - 1));
+        let (year, month, calendar) = civil::month_of(day);
+        let date = day - calendar.start + 1;
+        if self.years.contains(year) {
+            if self.months >> month & 1 == 1 {
+                let days = self.days.days_in(calendar);
+                if days >> date & 1 == 1
                     && let Some(minute) = self.minute_until(minute)
                 {
-                    return Some(day * MINUTES_PER_DAY + minute);
+                    return Some(seconds(day, minute));
                 }
-                let earlier = days & !(u32::MAX << date.day);
+                let earlier = days & !(u32::MAX << date);
                 if earlier != 0 {
-                    let earlier = day + earlier.ilog2() - date.day;
-                    return Some(earlier * MINUTES_PER_DAY + self.last_minute());
+                    return Some(seconds(calendar.start + earlier.ilog2() - 1, self.last_minute()));
                 }
             }
-            let earlier = u32::from(self.months) & !(u32::MAX << date.month);
-            if let Some(day) = self.last_day(date.year, earlier) {
-                return Some(day * MINUTES_PER_DAY + self.last_minute());
+            let earlier = u32::from(self.months) & !(u32::MAX << month);
+            if let Some(day) = self.last_day(year, earlier) {
+                return Some(seconds(day, self.last_minute()));
             }
         }
-        let mut before = date.year;
+        let mut before = year;
         while let Some(year) = self.years.last_before(before) {
             if let Some(day) = self.last_day(year, u32::from(self.months)) {
-                return Some(day * MINUTES_PER_DAY + self.last_minute());
+                return Some(seconds(day, self.last_minute()));
             }
             before = year;
         }
@@ -178,10 +170,10 @@ impl Cron {
     /// The number of the first named day in some months of a year.
     fn first_day(&self, year: u32, mut months: u32) -> Option<u32> {
         while months != 0 {
-            let month = months.trailing_zeros();
-            let days = self.days.days_in(year, month);
+            let month = civil::month(year, months.trailing_zeros());
+            let days = self.days.days_in(month);
             if days != 0 {
-                return Some(civil::month_start(year, month) + days.trailing_zeros() - 1);
+                return Some(month.start + days.trailing_zeros() - 1);
             }
             months &= months - 1;
         }
@@ -191,15 +183,27 @@ impl Cron {
     /// The number of the last named day in some months of a year.
     fn last_day(&self, year: u32, mut months: u32) -> Option<u32> {
         while months != 0 {
-            let month = months.ilog2();
-            let days = self.days.days_in(year, month);
+            let month = civil::month(year, months.ilog2());
+            let days = self.days.days_in(month);
             if days != 0 {
-                return Some(civil::month_start(year, month) + days.ilog2() - 1);
+                return Some(month.start + days.ilog2() - 1);
             }
-            months &= !(1 << month);
+            months &= !(1 << months.ilog2());
         }
         None
     }
+}
+
+/// The day number and the minute of that day, of a local time from 1970 on; nothing after 2199.
+fn day_and_minute(second: u64) -> Option<(u32, u32)> {
+    let day = u32::try_from(second / SECONDS_PER_DAY).ok().filter(|&day| day < civil::DAYS)?;
+    let minute = u32::try_from(second % SECONDS_PER_DAY / 60).ok()?;
+    Some((day, minute))
+}
+
+/// The local time of a minute of a day.
+fn seconds(day: u32, minute: u32) -> i64 {
+    i64::from(day) * SECONDS_PER_DAY.cast_signed() + i64::from(minute) * 60
 }
 
 #[cfg(test)]
@@ -242,16 +246,20 @@ mod tests {
 
     #[test]
     fn the_first_and_the_last_minute_are_found() {
-        const LAST: u32 = civil::DAYS * MINUTES_PER_DAY - 1;
+        const DAY: i64 = SECONDS_PER_DAY.cast_signed();
+        const LAST: i64 = civil::DAYS as i64 * DAY - 60;
         let always = cron("* * * * ? *");
         assert_eq!(always.first_from(i64::MIN), Some(0));
-        assert_eq!(always.first_from(i64::from(LAST)), Some(LAST));
-        assert_eq!(always.first_from(i64::from(LAST) + 1), None);
+        assert_eq!(always.first_from(1), Some(60));
+        assert_eq!(always.first_from(LAST), Some(LAST));
+        assert_eq!(always.first_from(LAST + 1), None);
+        assert_eq!(always.first_from(i64::MAX), None);
         assert_eq!(always.last_until(i64::MAX), Some(LAST));
+        assert_eq!(always.last_until(LAST - 1), Some(LAST - 60));
         assert_eq!(always.last_until(0), Some(0));
         assert_eq!(always.last_until(-1), None);
         // The first days of 1970, whose day numbers are smaller than their days of the month.
-        assert_eq!(cron("0 0 9 * ? *").first_from(0), Some(8 * MINUTES_PER_DAY));
-        assert_eq!(cron("0 0 9 * ? *").last_until(i64::from(9 * MINUTES_PER_DAY)), Some(8 * MINUTES_PER_DAY));
+        assert_eq!(cron("0 0 9 * ? *").first_from(0), Some(8 * DAY));
+        assert_eq!(cron("0 0 9 * ? *").last_until(9 * DAY), Some(8 * DAY));
     }
 }

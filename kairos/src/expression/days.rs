@@ -1,6 +1,6 @@
 //! Which days of a month an expression names, as one word of bits.
 
-use super::civil;
+use super::civil::Month;
 
 /// Bits 1 to 31.
 const ALL_DAYS: u32 = 0xffff_fffe;
@@ -39,18 +39,16 @@ impl DayRule {
         self == DayRule::EVERY_DAY || self == DayRule::EVERY_WEEKDAY
     }
 
-    /// The days of a month (1-12) in a year (index) that the rule names: bit 1 is the first. Constant time: the day of
-    /// the week of the first comes by arithmetic, the rest is shifting and masking.
-    pub(crate) fn days_in(self, year: u32, month: u32) -> u32 {
+    /// The days of a month that the rule names: bit 1 is the first. Constant time, by shifting and masking.
+    pub(crate) fn days_in(self, month: Month) -> u32 {
         #[cfg(test)]
         steps::count();
-        let length = civil::month_length(year, month);
+        let (length, first) = (u32::from(month.length), u32::from(month.weekday));
         let in_month = ALL_DAYS & (u32::MAX >> (31 - length));
-        let first = || civil::weekday(civil::month_start(year, month));
         match self {
             DayRule::Days(days) => days & in_month,
             DayRule::BeforeLast(before) => (1 << length >> before) & in_month,
-            DayRule::LastWorkday => match (first() + length - 1) % 7 {
+            DayRule::LastWorkday => match (first + length - 1) % 7 {
                 0 => 1 << (length - 2),
                 6 => 1 << (length - 1),
                 _ => 1 << length,
@@ -60,7 +58,7 @@ impl DayRule {
                 if day > length {
                     return 0;
                 }
-                match (first() + day - 1) % 7 {
+                match (first + day - 1) % 7 {
                     0 if day == length => 1 << (day - 2),
                     0 => 1 << (day + 1),
                     6 if day == 1 => 1 << 3,
@@ -68,13 +66,13 @@ impl DayRule {
                     _ => 1 << day,
                 }
             }
-            DayRule::Weekdays(week) => repeat(week, first()) & in_month,
+            DayRule::Weekdays(week) => repeat(week, first) & in_month,
             DayRule::LastWeekday(weekday) => {
-                let last = (first() + length - 1) % 7;
+                let last = (first + length - 1) % 7;
                 1 << (length - (last + 7 - u32::from(weekday)) % 7)
             }
             DayRule::NthWeekday(weekday, nth) => {
-                let day = 1 + (u32::from(weekday) + 7 - first()) % 7 + 7 * (u32::from(nth) - 1);
+                let day = 1 + (u32::from(weekday) + 7 - first) % 7 + 7 * (u32::from(nth) - 1);
                 if day <= length { 1 << day } else { 0 }
             }
         }
@@ -109,10 +107,11 @@ pub(crate) mod steps {
 
 #[cfg(test)]
 mod tests {
+    use super::super::civil;
     use super::*;
 
     fn days(rule: DayRule, year: u32, month: u32) -> Vec<u32> {
-        let mask = rule.days_in(year - 1970, month);
+        let mask = rule.days_in(civil::month(year - 1970, month));
         (0..32).filter(|day| mask >> day & 1 == 1).collect()
     }
 

@@ -6,7 +6,6 @@ use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::{AmbiguousOffset, Offset};
 
-use super::wall::first_local;
 use super::{Timetable, floor};
 use crate::expression::{Cron, Expression};
 
@@ -202,8 +201,8 @@ impl Timetable {
         };
         let gaps = self.wall.gaps(floor(after), floor(until)).filter(move |gap| within(gap.change));
         gaps.flat_map(move |gap| {
-            let first = first_local(cron, gap.lower);
-            std::iter::successors(first, move |local| first_local(cron, local + 60))
+            let first = cron.first_from(gap.lower);
+            std::iter::successors(first, move |local| cron.first_from(local + 60))
                 .take_while(move |&local| local < gap.upper)
         })
         .filter_map(|local| Some(Offset::UTC.to_datetime(Timestamp::from_second(local).ok()?)))
