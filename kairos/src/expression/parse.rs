@@ -188,9 +188,16 @@ impl<'a> Cursor<'a> {
         if self.peek().is_none() { self.fault(Kind::Fields) } else { Ok(()) }
     }
 
-    /// A whole field of values, ranges and steps.
+    /// A whole field of values, ranges and steps. Inlined, so that the ranges of each field are constants there.
+    #[inline(always)]
     fn list<S: Set>(&mut self, field: Field) -> Result<S, Fault> {
         let mut set = S::default();
+        // Most fields are a star and nothing else.
+        if self.peek() == Some(b'*') && self.bytes.get(self.position + 1).is_none_or(|&byte| is_blank(byte)) {
+            self.position += 1;
+            set.insert_range(field.min(), field.max(), 1);
+            return Ok(set);
+        }
         loop {
             self.item(field, &mut set)?;
             if self.at_end_of_field() {
@@ -202,7 +209,8 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// `*`, `n`, `a-b`, each perhaps with `/step`.
+    /// `*`, `n`, `a-b`, each perhaps with `/step`. Inlined as [`Cursor::list`] is.
+    #[inline(always)]
     fn item(&mut self, field: Field, set: &mut impl Set) -> Result<(), Fault> {
         let (from, to, max_step);
         if self.take(b'*') {
@@ -275,10 +283,13 @@ impl<'a> Cursor<'a> {
         (self.position > start).then_some(number)
     }
 
+    /// A name. Apart from the rest, since most values are numbers.
+    #[inline(never)]
     fn word(&mut self, field: Field) -> Result<u16, Fault> {
         let fault = Fault { at: self.position, kind: Kind::Word(field) };
-        let word = self.bytes.get(self.position..self.position + 3).ok_or(fault)?;
-        let found = (1..).zip(field.words()).find(|(_, name)| name.as_bytes().eq_ignore_ascii_case(word));
+        let word: &[u8; 3] = self.bytes[self.position..].first_chunk().ok_or(fault)?;
+        let word = word.map(|byte| byte.to_ascii_uppercase());
+        let found = (1..).zip(field.words()).find(|(_, name)| name.as_bytes().first_chunk() == Some(&word));
         let (number, _) = found.ok_or(fault)?;
         self.position += 3;
         // `FRIL` is a form of its own, `MONDAY` is none.
