@@ -118,7 +118,7 @@ fn instants() -> impl DoubleEndedIterator<Item = Timestamp> {
 }
 
 fn parsing(samples: &[Sample]) {
-    let mut table = Table::new(&["ns to parse", "takes", "kairos", "peer", "ratio", "allocations", "peer's"]);
+    let mut table = Table::new(&["ns to parse", "takes", "kairos", "peer", "peer / kairos", "allocations", "peer's"]);
     parsing_beside::<Saffron>(samples, &mut table);
     parsing_beside::<Croner>(samples, &mut table);
     parsing_beside::<Cron>(samples, &mut table);
@@ -138,7 +138,7 @@ fn parsing_beside<P: Peer>(samples: &[Sample], table: &mut Table) {
 }
 
 fn row<P: Peer>(table: &mut Table, count: usize, ours: Cost, theirs: Cost) {
-    let ratio = number(ours.nanos_each() / theirs.nanos_each());
+    let ratio = number(theirs.nanos_each() / ours.nanos_each());
     let (allocations, peers) = (number(ours.allocations_each()), number(theirs.allocations_each()));
     table.row(
         P::NAME,
@@ -156,7 +156,7 @@ fn each<T, R>(items: &[T], mut work: impl FnMut(&T) -> R) -> usize {
 /// One search for the next fire time from each of the instants.
 fn searching(samples: &[Sample], name: &str) {
     let column = format!("ns to the next fire time, {name}");
-    let mut table = Table::new(&[&column, "agree", "kairos", "peer", "ratio", "allocations", "peer's"]);
+    let mut table = Table::new(&[&column, "agree", "kairos", "peer", "peer / kairos", "allocations", "peer's"]);
     let mut differences = Vec::new();
     if name == ZONES[0] {
         searching_beside::<Saffron>(samples, name, &mut table, &mut differences);

@@ -5,6 +5,7 @@
 
 mod expressions;
 mod measure;
+mod paths;
 mod schedules;
 mod table;
 
@@ -19,11 +20,17 @@ commands:
   all        all of these
   expressions
              parse the expressions that are in use and find their next fire times, beside four other crates
-  schedules  register, fire and delete COUNT triggers in memory (1000000), beside a bare heap of the same timers";
+  schedules  register, fire and delete COUNT triggers in memory (1000000), beside a bare heap of the same timers
+
+for scripts/instructions:
+  paths      name the hot paths
+  path NAME COUNT
+             do one of them so many times, and print nothing";
 
 fn main() -> ExitCode {
     let mut arguments = std::env::args().skip(1);
     let command = arguments.next();
+    let path = (command.as_deref() == Some("path")).then(|| arguments.next()).flatten();
     let count = arguments.next().map(|count| count.parse::<u32>());
     match (command.as_deref(), count) {
         (Some("all"), None) => {
@@ -33,6 +40,8 @@ fn main() -> ExitCode {
         (Some("expressions"), None) => expressions::run(),
         (Some("schedules"), None) => schedules::run(1_000_000),
         (Some("schedules"), Some(Ok(count))) if count >= 1_000 => schedules::run(count),
+        (Some("paths"), None) => paths::names().for_each(|name| println!("{name}")),
+        (Some("path"), Some(Ok(count))) if path.is_some_and(|path| paths::run(&path, count as usize)) => {}
         _ => {
             eprintln!("{USAGE}");
             return ExitCode::FAILURE;
