@@ -1,5 +1,6 @@
 //! What went wrong at a service, as Kairos tells it: one table for all of them.
 
+mod denial;
 #[cfg(feature = "dynamodb")]
 pub(crate) mod dynamodb;
 #[cfg(feature = "scheduler")]
@@ -8,6 +9,7 @@ pub(crate) mod scheduler;
 pub(crate) mod sqs;
 #[cfg(feature = "invoker")]
 mod targets;
+mod unsent;
 
 use std::error::Error as StdError;
 
@@ -29,11 +31,22 @@ where
             let status = context.raw().status().as_u16();
             let kind = variant(service).unwrap_or_else(|| kind_of(service.code(), status));
             let code = service.code().unwrap_or("an error without a code");
-            (kind, format!("the service answered {code} (HTTP {status})"))
+            let message = if kind == ErrorKind::Denied || denial::is_of_credentials(code) {
+                denial::message(code, service.message())
+            } else {
+                format!("the service answered {code} (HTTP {status})")
+            };
+            (kind, message)
         }
         SdkError::TimeoutError(_) => (ErrorKind::Timeout, "the service did not answer in time".into()),
         SdkError::DispatchFailure(failure) if failure.is_timeout() => {
             (ErrorKind::Timeout, "the service did not answer in time".into())
+        }
+        // Nothing is wrong with the process or message that the call was about: it has to come back when that is configured.
+        SdkError::DispatchFailure(_) | SdkError::ConstructionFailure(_)
+            if let Some(missing) = unsent::reason(&error) =>
+        {
+            (ErrorKind::Unavailable, missing)
         }
         SdkError::DispatchFailure(_) => (ErrorKind::Unavailable, "the service could not be reached".into()),
         // Newer crates of the SDK cannot read an error without a code; older ones tell it as one of the service.
@@ -72,12 +85,8 @@ fn kind_of(code: Option<&str>, status: u16) -> ErrorKind {
         | "UnauthorizedOperation"
         | "AuthFailure"
         | "NotAuthorized"
-        | "InvalidClientTokenId"
-        | "UnrecognizedClientException"
-        | "SignatureDoesNotMatch"
-        | "ExpiredToken"
-        | "ExpiredTokenException"
         | "KMSAccessDeniedException" => ErrorKind::Denied,
+        code if denial::is_of_credentials(code) => ErrorKind::Denied,
         "ResourceNotFoundException" | "NotFound" | "NotFoundException" | "NonExistentQueue" | "QueueDoesNotExist" => {
             ErrorKind::NotFound
         }
@@ -114,6 +123,8 @@ mod tests {
             (Some("ThrottlingException"), 400, ErrorKind::Throttled),
             (Some("AccessDenied"), 403, ErrorKind::Denied),
             (Some("AccessDeniedException"), 400, ErrorKind::Denied),
+            (Some("ExpiredTokenException"), 400, ErrorKind::Denied),
+            (Some("InvalidSignatureException"), 400, ErrorKind::Denied),
             (Some("ResourceNotFoundException"), 400, ErrorKind::NotFound),
             (Some("ValidationException"), 400, ErrorKind::Invalid),
             (Some("ConflictException"), 409, ErrorKind::Conflict),

@@ -15,7 +15,7 @@ use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use kairos::{Error, ErrorKind, Fault};
 
-use super::failed;
+use super::{denial, failed};
 
 /// An error of a call.
 pub(crate) fn dynamodb<E>(error: SdkError<E, HttpResponse>) -> Error
@@ -70,6 +70,9 @@ pub(crate) fn kind_of_reason(code: &str) -> Option<ErrorKind> {
 }
 
 pub(crate) fn cancelled(kind: ErrorKind, code: &str, message: Option<&str>) -> Error {
+    if kind == ErrorKind::Denied {
+        return Error::new(kind, denial::message(code, message));
+    }
     let message = message.unwrap_or("no message");
     Error::new(kind, format!("the service cancelled the transaction for {code}: {message}"))
 }

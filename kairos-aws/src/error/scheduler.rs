@@ -19,7 +19,17 @@ pub(crate) fn scheduler<E>(error: SdkError<E, HttpResponse>) -> Error
 where
     E: ProvideErrorMetadata + StdError + Send + Sync + 'static,
 {
-    failed(error, |service| service.source().and_then(typed))
+    failed(error, |service| {
+        if service.message().is_some_and(is_about_role) {
+            return Some(ErrorKind::Denied);
+        }
+        service.source().and_then(typed)
+    })
+}
+
+/// The service tries the role of a trigger when that is created, and calls one that does not let it in a fault of the request.
+fn is_about_role(message: &str) -> bool {
+    message.contains("execution role") && message.contains("assume")
 }
 
 /// The errors that each operation has are types of their own behind it, the same for all.
@@ -58,10 +68,23 @@ pub(crate) fn foreign_cursor(cursor: impl fmt::Display) -> Error {
 
 #[cfg(test)]
 mod tests {
+    use aws_sdk_scheduler::error::ErrorMetadata;
     use aws_sdk_scheduler::operation::create_schedule::CreateScheduleError;
     use aws_smithy_types::body::SdkBody;
 
     use super::*;
+
+    #[test]
+    fn a_role_that_does_not_let_the_service_in_is_a_denial() {
+        let text = "The execution role you provide must allow AWS EventBridge Scheduler to assume the role.";
+        let metadata = ErrorMetadata::builder().code("ValidationException").message(text).build();
+        let refused = ValidationException::builder().message(text).meta(metadata).build().unwrap();
+        let error = CreateScheduleError::ValidationException(refused);
+        let response = HttpResponse::new(400.try_into().unwrap(), SdkBody::empty());
+        let error = scheduler(SdkError::service_error(error, response));
+        assert_eq!(error.kind(), ErrorKind::Denied);
+        assert!(error.message().contains("must allow AWS EventBridge Scheduler to assume the role;"), "{error}");
+    }
 
     #[test]
     fn each_typed_error_has_its_kind() {

@@ -14,7 +14,7 @@ use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use kairos::{Error, ErrorKind, Fault};
 
-use super::{bare, failed, kind_of};
+use super::{bare, denial, failed, kind_of};
 
 /// An error of a whole call.
 pub(crate) fn sqs<E>(error: SdkError<E, HttpResponse>) -> Error
@@ -39,8 +39,12 @@ pub(crate) fn sqs_entry(entry: &BatchResultErrorEntry) -> Error {
     } else {
         kind_of(Some(code), if entry.sender_fault() { 400 } else { 500 })
     };
-    let text = entry.message().unwrap_or("without saying why");
-    Error::new(kind, format!("the service answered {code}: {text}"))
+    let message = if kind == ErrorKind::Denied {
+        denial::message(code, entry.message())
+    } else {
+        format!("the service answered {code}: {}", entry.message().unwrap_or("without saying why"))
+    };
+    Error::new(kind, message)
 }
 
 /// A late receipt is told in three ways, by kind of queue and of call.

@@ -58,7 +58,11 @@ async fn a_failure_is_for_those_who_wait_for_it_and_not_for_those_who_come_later
         assert_eq!(error.kind(), ErrorKind::Denied);
         assert_eq!(
             error.to_string(),
-            format!("assume role {}: the service answered AccessDenied (HTTP 403)", super::ROLE)
+            format!(
+                "assume role {}: access denied: the service answered AccessDenied: no; the README of kairos-aws lists what each \
+                 part must be allowed",
+                super::ROLE
+            )
         );
         assert!(std::error::Error::source(&error).is_some());
     }
