@@ -127,7 +127,9 @@ impl Config {
                 }
             }
         };
-        let values: Vec<_> = stream::iter(parameters).map(read).buffered(4).try_collect().await?;
+        // Made beforehand, so that the compiler sees that whoever waits for all this may be sent to another thread.
+        let reads: Vec<_> = parameters.into_iter().map(read).collect();
+        let values: Vec<_> = stream::iter(reads).buffered(4).try_collect().await?;
         for ((_, _, name), value) in config.names_mut().into_iter().zip(values) {
             if let Some(value) = value.filter(|value| !value.is_empty()) {
                 *name = Some(value);
