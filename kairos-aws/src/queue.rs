@@ -231,12 +231,18 @@ impl SqsQueue {
                 }
             }
         }
+        let mut moved = revived.len();
         if !revived.is_empty() {
             for error in delete(&self.client, dead_letters, &revived).await.into_iter().filter_map(Result::err) {
                 tracing::warn!(%error, "a dead letter was put back and is still there; it may be redriven once more");
+                // None would ever leave, and each be put back time and again.
+                if error.kind() == ErrorKind::Denied {
+                    moved -= 1;
+                    failure.get_or_insert(error);
+                }
             }
         }
-        Ok((revived.len(), !messages.is_empty(), failure))
+        Ok((moved, !messages.is_empty(), failure))
     }
 }
 
