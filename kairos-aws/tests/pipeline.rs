@@ -14,6 +14,8 @@ mod counting;
 mod faults;
 #[path = "pipeline/microburst.rs"]
 mod microburst;
+#[path = "pipeline/permissions.rs"]
+mod permissions;
 #[path = "pipeline/place.rs"]
 mod place;
 #[path = "pipeline/seeding.rs"]
