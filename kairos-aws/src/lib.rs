@@ -14,6 +14,9 @@
 //! let (scheduler, dispatcher, executor) = (config.scheduler(&sdk)?, config.dispatcher(&sdk)?, config.executor(&sdk)?);
 //! # Ok(()) }
 //! ```
+//!
+//! What each of these must be allowed is listed under *Permissions* in the crate's [README](https://docs.rs/crate/kairos-aws/latest/source/README.md), with
+//! policy documents beside it.
 
 mod config;
 #[allow(dead_code, reason = "each service uses its own part")]
