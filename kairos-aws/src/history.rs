@@ -42,7 +42,7 @@ const LOOKED_AT: usize = 1_000;
 /// skipped, and a claim that its owner repeats with a later end.
 ///
 /// # Listings
-/// The executions of a process come from the index `PorProceso`. The index `PorEstado` has four partitions for each state, among which
+/// The executions of a process come from the index `PorProceso`. The index `PorEstado` has four partitions for each state, or [as many as it is told](Self::with_partitions), among which
 /// executions are spread by their id: in one, every claim of a busy minute would meet at the thousand writes a second that a partition takes, and
 /// the service slows the table down to its slowest index. A page of a state is merged from four queries, one of all executions from twenty,
 /// each of which reads its share of the page. Both indexes lag behind by a fraction of a second. An execution that changes its
@@ -55,6 +55,7 @@ pub struct DynamoHistory {
     client: Client,
     table: String,
     retention: Duration,
+    partitions: u8,
 }
 
 impl DynamoHistory {
@@ -65,13 +66,23 @@ impl DynamoHistory {
     #[must_use]
     pub fn new(client: &Client, names: &TableNames) -> Self {
         let retention = Duration::from_secs(30 * 24 * 60 * 60);
-        Self { client: bounded(client), table: names.executions.clone(), retention }
+        Self { client: bounded(client), table: names.executions.clone(), retention, partitions: row::PARTITIONS }
     }
 
     /// The same with another retention. What is delivered again after it may run again.
     #[must_use]
     pub fn with_retention(mut self, retention: Duration) -> Self {
         self.retention = retention;
+        self
+    }
+
+    /// The same with so many partitions of the index by state for each state, 1 to 255: each takes some 330 executions a second, and each is a query
+    /// of every listing of a state, or five of one of all executions. 0 is taken for 1.
+    ///
+    /// More can be given at any time, to all programs at about the same: what was written with fewer is found all the same.
+    #[must_use]
+    pub fn with_partitions(mut self, count: u8) -> Self {
+        self.partitions = count.max(1);
         self
     }
 
@@ -110,7 +121,7 @@ impl DynamoHistory {
         let mut write = Write::Free;
         for _ in 0..TRIES {
             let mut expressions = Expressions::default();
-            let (action, condition) = write.expressions(claim, self.retention, &mut expressions)?;
+            let (action, condition) = write.expressions(claim, self.retention, self.partitions, &mut expressions)?;
             write = match self.update(claim.work.execution_id, &action, &condition, expressions).await? {
                 Updated::Written(attributes) => return granted(&attributes),
                 Updated::Refused(record) => match claim::plan(claim, record.as_ref()) {
@@ -138,7 +149,7 @@ impl DynamoHistory {
         let condition = held_by(&outcome.owner, &mut expressions);
         let mut set = vec![
             expressions.equals(row::STATE, AttributeValue::S(outcome.state.as_str().into())),
-            expressions.equals(PARTITION, partition(outcome.state, outcome.id)),
+            expressions.equals(PARTITION, partition(outcome.state, outcome.id, self.partitions)),
             expressions.equals(row::FINISHED, AttributeValue::S(outcome.at.to_string())),
             expressions.equals(EXPIRY, expiry(outcome.at, self.retention)),
         ];
@@ -170,7 +181,7 @@ impl DynamoHistory {
         let most = limit(page);
         let streams = match &filter.process {
             Some(process) => vec![process.as_str().to_owned()],
-            None => partitions(filter.state),
+            None => partitions(filter.state, self.partitions),
         };
         // Of every partition its share of the page, and some more: most pages take one round.
         let filters = filter.process.is_some() && filter.state.is_some();

@@ -61,6 +61,7 @@ impl Write {
         self,
         claim: &Claim,
         retention: Duration,
+        partitions: u8,
         expressions: &mut Expressions,
     ) -> Result<(String, String)> {
         let condition = match self {
@@ -86,7 +87,7 @@ impl Write {
         }
         set.push(first(ORDER, AttributeValue::S(order(work.scheduled_time, work.execution_id)), expressions));
         set.push(expressions.equals(STATE, value(STATE)?));
-        set.push(expressions.equals(PARTITION, partition(ExecutionState::Running, work.execution_id)));
+        set.push(expressions.equals(PARTITION, partition(ExecutionState::Running, work.execution_id, partitions)));
         set.push(expressions.equals(STARTED, value(STARTED)?));
         set.push(expressions.equals(OWNER, AttributeValue::S(claim.hold.owner.clone())));
         let one = AttributeValue::N("1".into());
@@ -202,7 +203,7 @@ mod tests {
     #[test]
     fn an_attempt_is_counted_in_the_write_unless_it_starts_anew() {
         let action = |write: Write, redriven| {
-            write.expressions(&claim("calendario", redriven), Duration::ZERO, &mut Expressions::default()).unwrap().0
+            write.expressions(&claim("calendario", redriven), Duration::ZERO, 4, &mut Expressions::default()).unwrap().0
         };
         assert!(action(Write::Free, false).contains("#Intentos = if_not_exists(#Intentos, "));
         for anew in [action(Write::Free, true), action(Write::Skipped, false)] {

@@ -19,8 +19,8 @@ pub(super) const ERROR: &str = "Error";
 pub(super) const OWNER: &str = "Propietario";
 pub(super) const UNTIL: &str = "ReservadaHasta";
 
-/// How many partitions of the index by state each state has. More can be added: what was written with fewer is found all the same.
-const PARTITIONS: u8 = 4;
+/// How many partitions of the index by state each state has, if nothing else is said.
+pub(super) const PARTITIONS: u8 = 4;
 const STATES: [ExecutionState; 5] = [
     ExecutionState::Running,
     ExecutionState::Succeeded,
@@ -48,17 +48,17 @@ pub(super) fn order(scheduled_time: Timestamp, id: ExecutionId) -> String {
     format!("{}#{id}", fixed(scheduled_time))
 }
 
-/// The partition of an execution in the index by state.
-pub(super) fn partition(state: ExecutionState, id: ExecutionId) -> AttributeValue {
+/// The partition of an execution in the index by state, which has `count` of them for each state.
+pub(super) fn partition(state: ExecutionState, id: ExecutionId, count: u8) -> AttributeValue {
     // The last byte of a hash.
-    let number = id.uuid().as_bytes()[15] % PARTITIONS;
+    let number = id.uuid().as_bytes()[15] % count;
     AttributeValue::S(partition_name(state, number))
 }
 
 /// The partitions of one state, or of all.
-pub(super) fn partitions(state: Option<ExecutionState>) -> Vec<String> {
+pub(super) fn partitions(state: Option<ExecutionState>, count: u8) -> Vec<String> {
     let states = state.as_ref().map_or(&STATES[..], std::slice::from_ref);
-    states.iter().flat_map(|state| (0..PARTITIONS).map(|number| partition_name(*state, number))).collect()
+    states.iter().flat_map(|state| (0..count).map(|number| partition_name(*state, number))).collect()
 }
 
 fn partition_name(state: ExecutionState, number: u8) -> String {
@@ -145,10 +145,11 @@ mod tests {
     #[test]
     fn executions_are_spread_over_all_partitions_of_their_state() {
         let ids = (0..64u8).map(|n| ExecutionId::from(Uuid::new_v5(&Uuid::nil(), &[n])));
-        let used: BTreeSet<_> = ids.map(|id| partition(ExecutionState::Dead, id).as_s().unwrap().clone()).collect();
-        assert_eq!(used, partitions(Some(ExecutionState::Dead)).into_iter().collect());
+        let used: BTreeSet<_> =
+            ids.map(|id| partition(ExecutionState::Dead, id, PARTITIONS).as_s().unwrap().clone()).collect();
+        assert_eq!(used, partitions(Some(ExecutionState::Dead), PARTITIONS).into_iter().collect());
         assert_eq!(used.first().map(String::as_str), Some("Muerta#0"));
-        let all: BTreeSet<_> = partitions(None).into_iter().collect();
+        let all: BTreeSet<_> = partitions(None, PARTITIONS).into_iter().collect();
         assert!(all.len() == 20 && all.is_superset(&used));
     }
 

@@ -143,3 +143,26 @@ async fn listings_page_through_more_than_a_thousand_executions_newest_first() {
         }
     }
 }
+
+/// More partitions find what was written with fewer.
+#[tokio::test]
+async fn an_index_of_more_partitions_lists_what_was_written_with_fewer() {
+    const EACH: usize = 30;
+    let tables = Tables::new().await;
+    let (few, many) = (tables.history().with_partitions(1), tables.history().with_partitions(64));
+    let now = SystemClock.now();
+    let mut expected = Vec::new();
+    for (history, name) in [(&few, "pocas"), (&many, "muchas")] {
+        for number in 0..EACH {
+            let work = work(&format!("{name} {number}"), "2026-01-01T12:00:00Z");
+            history.claim(&claim(&work, "uno", now)).await.unwrap();
+            expected.push(work.execution_id);
+        }
+    }
+    let filter = ExecutionFilter::all().with_state(ExecutionState::Running);
+    let (found, _) = listed(&many, &filter, 50).await;
+    let mut found: Vec<_> = found.iter().map(|execution| execution.id).collect();
+    expected.sort();
+    found.sort();
+    assert_eq!(found, expected);
+}
