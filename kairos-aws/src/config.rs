@@ -62,6 +62,8 @@ names! {
     executor_role_arn: "Executor/RoleArn", "KAIROS_EXECUTOR_ROLE_ARN";
     /// What the roles of processes must begin with.
     role_prefix: "Executor/PrefixRoles", "KAIROS_EXECUTOR_PREFIX_ROLES";
+    /// The external id that the trust policies of these roles ask for, if they do.
+    external_id: "Executor/ExternalId", "KAIROS_EXECUTOR_EXTERNAL_ID";
     /// The group of the triggers.
     schedule_group: "Schedule/NombreGrupo", "KAIROS_SCHEDULE_NOMBRE_GRUPO";
     /// Where firings go that could not be delivered.

@@ -71,7 +71,8 @@ impl Config {
         Ok(kairos::Dispatcher::new(self.store(sdk)?, queue, Arc::new(SystemClock)))
     }
 
-    /// What executes what is on the queue, with history, calling the targets whose features are on.
+    /// What executes what is on the queue, with history, calling the targets whose features are on. Its sessions are called as the
+    /// application is.
     ///
     /// # Errors
     /// [`Invalid`](kairos::ErrorKind::Invalid) if a name that is needed is not configured.
@@ -95,7 +96,9 @@ impl Config {
         use kairos::executor::ExecutorConfig;
 
         let clock = Arc::new(SystemClock);
-        let invoker = crate::AwsInvoker::new(sdk, clock.clone());
+        let mut sessions = crate::SessionConfig::default().with_name(&self.app);
+        sessions.external_id.clone_from(&self.external_id);
+        let invoker = crate::AwsInvoker::new(sdk, clock.clone()).with_sessions(sessions)?;
         let policy = self.policy().with_targets(invoker.capabilities());
         let history = crate::DynamoHistory::new(&aws_sdk_dynamodb::Client::new(sdk), &self.tables()?);
         let executor = kairos::Executor::new(receiver, Arc::new(invoker), clock);
