@@ -31,6 +31,9 @@ pub struct WorkerConfig {
     pub concurrency: usize,
     /// How many messages are received at once, at most, as long as there is room for as many executions; 0 is taken for 1.
     pub batch: usize,
+    /// How long to wait for room for a whole batch, or for half of the executions if they are fewer, before fewer messages are asked for. Each
+    /// receipt costs; where executions end one by one, each would be followed by a receipt of one message.
+    pub gathering: Duration,
     /// How long to wait for messages before asking again.
     pub wait: Duration,
     /// How long executions under way may go on once the end has been asked for.
@@ -40,11 +43,12 @@ pub struct WorkerConfig {
 }
 
 impl Default for WorkerConfig {
-    /// 64 at once, received by tens; 20 s of waiting; 25 s of grace.
+    /// 64 at once, received by tens, for which there is room within 100 ms; 20 s of waiting; 25 s of grace.
     fn default() -> Self {
         Self {
             concurrency: 64,
             batch: 10,
+            gathering: Duration::from_millis(100),
             wait: Duration::from_secs(20),
             grace: Duration::from_secs(25),
             backoff: Backoff::new(Duration::from_millis(200), Duration::from_secs(30)),
@@ -64,6 +68,13 @@ impl WorkerConfig {
     #[must_use]
     pub fn with_batch(mut self, batch: usize) -> Self {
         self.batch = batch.max(1);
+        self
+    }
+
+    /// The same with another time to wait for room; zero is none.
+    #[must_use]
+    pub fn with_gathering(mut self, gathering: Duration) -> Self {
+        self.gathering = gathering;
         self
     }
 
@@ -122,12 +133,20 @@ impl Worker {
         let seed = self.executor.chance.uuid().as_u128();
         let mut failures = 0;
         let mut receiving: Fuse<BoxFuture<'_, _>> = Fuse::terminated();
+        let enough = self.config.batch.clamp(1, concurrency.div_ceil(2));
+        let mut gathering: Fuse<BoxFuture<'static, ()>> = Fuse::terminated();
+        let mut is_gathered = false;
         loop {
             // A receive under way is kept: dropping it could drop what it has received.
             let room = concurrency.saturating_sub(in_flight.len());
             if receiving.is_terminated() && room > 0 {
-                let max = self.config.batch.clamp(1, room);
-                receiving = self.receive(max, failures, seed).boxed().fuse();
+                if room >= enough || is_gathered || self.config.gathering.is_zero() {
+                    let max = self.config.batch.clamp(1, room);
+                    receiving = self.receive(max, failures, seed).boxed().fuse();
+                    (gathering, is_gathered) = (Fuse::terminated(), false);
+                } else if gathering.is_terminated() {
+                    gathering = self.executor.clock.sleep(self.config.gathering).fuse();
+                }
             }
             tokio::select! {
                 biased;
@@ -136,6 +155,7 @@ impl Worker {
                     report.handled += 1;
                     done(&receipt, &handled, &mut deliveries);
                 }
+                () = &mut gathering => is_gathered = true,
                 (received, failed) = &mut receiving => {
                     failures = failed;
                     // It may be what another worker has just given back, as the end has been asked for.

@@ -2,8 +2,8 @@
 
 use std::fmt;
 use std::panic::AssertUnwindSafe;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -418,6 +418,86 @@ async fn one_slow_execution_leaves_room_for_others() {
         assert!(futures_util::poll!(&mut running).is_pending());
     }
     assert_eq!(bench.call_count(), 2, "one of eight is busy");
+}
+
+/// A queue that remembers how many messages each receipt gave.
+#[derive(Debug)]
+struct Counting(Arc<MemoryQueue>, Mutex<Vec<usize>>);
+
+#[async_trait]
+impl Receiver for Counting {
+    async fn receive(&self, max: usize, wait: Duration) -> Result<Vec<Delivery>> {
+        let received = self.0.receive(max, wait).await?;
+        self.1.lock().unwrap().push(received.len());
+        Ok(received)
+    }
+
+    async fn acknowledge(&self, receipts: &[Receipt]) -> Result<Vec<Result<()>>> {
+        self.0.acknowledge(receipts).await
+    }
+
+    async fn change_visibility(&self, receipt: &Receipt, delay: Duration) -> Result<()> {
+        self.0.change_visibility(receipt, delay).await
+    }
+
+    async fn dead_letter(&self, delivery: &Delivery, reason: &DeadLetterReason) -> Result<()> {
+        self.0.dead_letter(delivery, reason).await
+    }
+
+    async fn redrive(&self, max: usize) -> Result<usize> {
+        self.0.redrive(max).await
+    }
+
+    fn visibility_timeout(&self) -> Duration {
+        self.0.visibility_timeout()
+    }
+}
+
+/// What the receipts gave of sixty executions, twenty at once and by fives, that take a second each and end one by one, `apart` from each
+/// other; how many of them were handled within ten seconds, some places being taken for good.
+async fn receipts(apart: Duration, taken: usize, config: WorkerConfig) -> (Vec<usize>, u64) {
+    let bench = Bench::new();
+    let queue = Arc::new(Counting(bench.world.queue.clone(), Mutex::default()));
+    let clock = bench.world.shared_clock();
+    let started = Arc::new(AtomicUsize::new(0));
+    let tasks = Tasks::new().with("t", move |_| {
+        let number = started.fetch_add(1, Ordering::Relaxed);
+        let late = apart * u32::try_from(number % 20).unwrap();
+        let second = if number < taken { 3_600 } else { 1 };
+        let end = clock.sleep(Duration::from_secs(second) + late);
+        async move {
+            end.await;
+            Ok(())
+        }
+    });
+    let executor = Arc::new(Executor::new(queue.clone(), Arc::new(tasks), bench.world.shared_clock()));
+    for number in 0..60 {
+        bench.send(&bench.work_of(Registration::new(format!("{number}"), "rate(1 day)", "kairos:task:t"))).await;
+    }
+    let (_end, stop) = shutdown();
+    let worker = Worker::new(executor.clone(), config.with_concurrency(20).with_batch(5));
+    let mut running = Box::pin(worker.run(stop));
+    for _ in 0..2_000 {
+        assert!(futures_util::poll!(&mut running).is_pending());
+        bench.world.clock.advance(Duration::from_millis(5));
+    }
+    let given = queue.1.lock().unwrap().iter().copied().filter(|given| *given > 0).collect();
+    (given, executor.counts().succeeded)
+}
+
+#[tokio::test]
+async fn a_worker_waits_a_little_for_room_for_a_whole_batch() {
+    let (quick, slow) = (Duration::from_millis(10), Duration::from_millis(45));
+    let hasty = WorkerConfig::default().with_gathering(Duration::ZERO);
+    let (given, handled) = receipts(quick, 0, hasty).await;
+    assert!(given.len() > 40 && handled == 60, "{given:?}");
+    assert_eq!(receipts(quick, 0, WorkerConfig::default()).await, (vec![5; 12], 60));
+    // No longer than a tenth of a second: three at a time, and not one by one.
+    let (given, handled) = receipts(slow, 0, WorkerConfig::default()).await;
+    assert!(given.len() < 20 && given.contains(&3) && handled == 60, "{given:?}");
+    // What room there is is used, also where there is never any for a whole batch.
+    let (given, handled) = receipts(quick, 17, WorkerConfig::default()).await;
+    assert!(given.contains(&3) && handled >= 20, "{given:?} {handled}");
 }
 
 /// A queue whose receiver hears that the end is asked for while it receives.
