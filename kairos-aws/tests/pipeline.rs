@@ -18,7 +18,15 @@ mod microburst;
 mod permissions;
 #[path = "pipeline/place.rs"]
 mod place;
+#[path = "pipeline/raw.rs"]
+mod raw;
+#[path = "pipeline/scale.rs"]
+mod scale;
 #[path = "pipeline/seeding.rs"]
 mod seeding;
 #[path = "pipeline/targets.rs"]
 mod targets;
+
+/// Counts what is allocated, for those who want to know.
+#[global_allocator]
+static ALLOCATOR: &stats_alloc::StatsAlloc<std::alloc::System> = &stats_alloc::INSTRUMENTED_SYSTEM;

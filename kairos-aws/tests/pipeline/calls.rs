@@ -72,8 +72,7 @@ async fn a_thousand_executions_take_few_calls() {
         let target = if number < 100 { number % ROLES } else { number % (ROLES - 1) };
         (format!("{ROLE}-{}", number % ROLES), targets[target].clone())
     };
-    let client = aws_sdk_dynamodb::Client::new(&at_tables);
-    let schedule = seed(&place, &client, "rate(1 day)", EXECUTIONS, runs).await;
+    let schedule = seed(&place, EXECUTIONS, runs).await;
     let found = place.scheduler.reconcile(ReconcileMode::DryRun).await.unwrap();
     assert_eq!((found.examined, found.findings.len()), ((EXECUTIONS, 1, 1), 0), "{found:?}");
 

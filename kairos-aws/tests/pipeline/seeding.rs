@@ -1,36 +1,35 @@
-//! Many processes of one schedule, written to the table directly: registering takes a transaction each.
+//! Many processes of one schedule, written to the tables directly: to register one takes a transaction.
 
-use std::collections::HashMap;
 use std::ops::Range;
 
-use aws_sdk_dynamodb::types::{AttributeValue, PutRequest, WriteRequest};
-use aws_sdk_dynamodb::{Client, Error};
-use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use futures_util::{StreamExt as _, stream};
 use kairos::{Process, ProcessId, Registration, ScheduleId};
 use kairos_aws::TableNames;
-use serde_json::Value;
+use serde_json::{Map, Value, json};
 
 use crate::place::Place;
+use crate::raw::Raw;
 
 /// Most rows of one `BatchWriteItem` (Amazon DynamoDB API).
 const BATCH: usize = 25;
-const CONCURRENCY: usize = 8;
+const CONNECTIONS: usize = 4;
 
 /// What process `number` is called.
 pub(crate) fn name(number: usize) -> String {
     format!("ventas {number}")
 }
 
-/// Registers process 0, and writes the others up to `count` like it, but for role and target. Their schedule.
-pub(crate) async fn seed(
-    place: &Place,
-    client: &Client,
-    expression: &str,
-    count: usize,
-    runs: impl Fn(usize) -> (String, String),
-) -> ScheduleId {
+/// The other way round.
+pub(crate) fn number(name: &str) -> usize {
+    name.strip_prefix("ventas ").unwrap().parse().unwrap()
+}
+
+/// Registers process 0, and writes the others up to `count` like it, but for role and target. Their targets are told the execution.
+/// Their schedule.
+pub(crate) async fn seed(place: &Place, count: usize, runs: impl Fn(usize) -> (String, String)) -> ScheduleId {
     let (role, target) = runs(0);
-    let registration = Registration::new(name(0), expression, target).with_role(role).with_parameters("hola");
+    let registration = Registration::new(name(0), "rate(1 day)", target);
+    let registration = registration.with_role(role).with_parameters("<kairos.execution-id>");
     let first = place.scheduler.register(&registration).await.unwrap().process;
 
     let tables = TableNames::of(&place.name);
@@ -40,35 +39,38 @@ pub(crate) async fn seed(
         process.id = ProcessId::of(&process.name);
         let (role, target) = runs(number);
         (process.role, process.target) = (Some(role), target);
-        let put = PutRequest::builder().set_item(Some(item(&process))).build().unwrap();
-        WriteRequest::builder().put_request(put).build()
+        json!({ "PutRequest": { "Item": item(&process) } })
     };
-    let write = |batch: Range<usize>| {
-        let request = client.batch_write_item().request_items(&tables.processes, batch.map(row).collect());
-        async move { Ok::<_, Error>(request.send().await?.unprocessed_items.unwrap_or_default()) }
+    let write = |of: usize| {
+        let (row, table) = (&row, &tables.processes);
+        async move {
+            let mut dynamodb = Raw::dynamodb().await;
+            for from in (1 + of * BATCH..count).step_by(CONNECTIONS * BATCH) {
+                let rows: Vec<_> = Range { start: from, end: (from + BATCH).min(count) }.map(row).collect();
+                let answer: Value = dynamodb.call("BatchWriteItem", &json!({ "RequestItems": { table: rows } })).await;
+                assert_eq!(answer["UnprocessedItems"], json!({}));
+            }
+        }
     };
-    let batches = stream::iter((1..count).step_by(BATCH).map(|from| from..(from + BATCH).min(count)));
-    let written = batches.map(write).buffer_unordered(CONCURRENCY);
-    let left = written.try_fold(0, async |left, unprocessed| Ok(left + unprocessed.len())).await.unwrap();
-    assert_eq!(left, 0, "not everything was written");
+    stream::iter(0..CONNECTIONS).map(write).buffer_unordered(CONNECTIONS).collect::<()>().await;
 
-    let counted = client
-        .update_item()
-        .table_name(&tables.schedules)
-        .key("IdCalendarizacion", AttributeValue::S(first.schedule_id.to_string()))
-        .update_expression("SET CantidadProcesos = :count")
-        .expression_attribute_values(":count", AttributeValue::N(count.to_string()));
-    counted.send().await.unwrap();
+    let count = json!({
+        "TableName": tables.schedules,
+        "Key": { "IdCalendarizacion": { "S": first.schedule_id } },
+        "UpdateExpression": "SET CantidadProcesos = :count",
+        "ExpressionAttributeValues": { ":count": { "N": count.to_string() } },
+    });
+    Raw::dynamodb().await.call::<Value>("UpdateItem", &count).await;
     first.schedule_id.clone()
 }
 
 /// The wire format, attribute by attribute.
-fn item(process: &Process) -> HashMap<String, AttributeValue> {
+fn item(process: &Process) -> Value {
     let Value::Object(fields) = serde_json::to_value(process).unwrap() else { panic!("a row is an object") };
-    let attribute = |value| match value {
-        Value::String(text) => AttributeValue::S(text),
-        Value::Bool(truth) => AttributeValue::Bool(truth),
+    let attribute = |(name, value)| match value {
+        Value::String(text) => (name, json!({ "S": text })),
+        Value::Bool(truth) => (name, json!({ "BOOL": truth })),
         other => panic!("no such value was registered: {other}"),
     };
-    fields.into_iter().map(|(name, value)| (name, attribute(value))).collect()
+    Value::Object(fields.into_iter().map(attribute).collect::<Map<_, _>>())
 }
