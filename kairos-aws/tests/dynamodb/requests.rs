@@ -16,11 +16,11 @@ use aws_sdk_dynamodb::operation::scan::ScanOutput;
 use aws_sdk_dynamodb::operation::transact_write_items::{
     TransactWriteItemsError, TransactWriteItemsInput, TransactWriteItemsOutput,
 };
-use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
+use aws_sdk_dynamodb::operation::update_item::{UpdateItemError, UpdateItemOutput};
 use aws_sdk_dynamodb::types::error::{ConditionalCheckFailedException, TransactionCanceledException};
 use aws_sdk_dynamodb::types::{AttributeValue, CancellationReason};
 use aws_smithy_mocks::{MockResponse, MockResponseInterceptor, Rule, RuleMode, create_mock_http_client, mock};
-use kairos::backend::{Claim, Claimed, History as _, ProcessFilter, Store as _, Transaction};
+use kairos::backend::{Claim, Claimed, ExecutionFilter, History as _, ProcessFilter, Store as _, Transaction};
 use kairos::clock::ManualClock;
 use kairos::page::PageRequest;
 use kairos::{Error, ErrorKind, Hold, ProcessId, ScheduleId};
@@ -210,7 +210,7 @@ async fn what_is_read_is_read_as_it_is_now() {
         .then_output(|| GetItemOutput::builder().build());
     let scan = mock!(Client::scan)
         .match_requests(|input| input.consistent_read() == Some(true))
-        .then_output(|| ScanOutput::builder().build());
+        .then_output(|| ScanOutput::builder().set_items(Some(Vec::new())).build());
     let (client, names) = (client(&[&get, &scan]), TableNames::of("App"));
     let (store, history) = (DynamoStore::new(&client, &names), DynamoHistory::new(&client, &names));
     assert_eq!(store.process(&ProcessId::of("ventas")).await.unwrap(), None);
@@ -219,6 +219,28 @@ async fn what_is_read_is_read_as_it_is_now() {
     assert_eq!(history.get(id).await.unwrap(), None);
     assert!(store.list_schedules(&PageRequest::default()).await.unwrap().items.is_empty());
     assert_eq!((get.num_calls(), scan.num_calls()), (3, 1));
+}
+
+/// As the SDK reads a body of nothing.
+#[tokio::test]
+async fn an_answer_that_lacks_what_was_asked_for_is_none() {
+    let scan = mock!(Client::scan).then_output(|| ScanOutput::builder().build());
+    let query = mock!(Client::query).then_output(|| QueryOutput::builder().build());
+    let update = mock!(Client::update_item).then_output(|| UpdateItemOutput::builder().build());
+    let (client, names) = (client(&[&scan, &query, &update]), TableNames::of("App"));
+    let (store, history) = (DynamoStore::new(&client, &names), DynamoHistory::new(&client, &names));
+    let (page, of_schedule) = (PageRequest::default(), ProcessFilter::of_schedule("calendarizacion-x".into()));
+    let work = work("a", "2026-01-01T12:00:00Z");
+    let now = work.scheduled_time;
+    let claim = Claim::new(work, Hold { owner: "yo".into(), until: now }, now);
+    for error in [
+        store.list_schedules(&page).await.unwrap_err(),
+        store.list_processes(&of_schedule, &page).await.unwrap_err(),
+        history.list(&ExecutionFilter::all(), &page).await.unwrap_err(),
+        history.claim(&claim).await.unwrap_err(),
+    ] {
+        assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
+    }
 }
 
 #[tokio::test]
