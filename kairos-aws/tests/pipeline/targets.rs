@@ -1,7 +1,5 @@
 //! A process for each kind of target, from its registration to what is found at the target.
 
-#[path = "../invoker/archive.rs"]
-mod archive;
 #[allow(dead_code, reason = "each binary that shares it uses its own part")]
 #[path = "../invoker/site.rs"]
 mod site;
@@ -17,6 +15,7 @@ use kairos::{ExecutionId, ExecutionState, ProcessId, Registration};
 use serde_json::{Value, json};
 use site::Site;
 
+use crate::archive;
 use crate::place::{Place, ROLE};
 
 /// Where executions are found, by the name of their process.
