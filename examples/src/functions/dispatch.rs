@@ -2,12 +2,13 @@
 
 use std::future::Future;
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
-use kairos::clock::between;
+use kairos::clock::{between, later};
 use kairos::dispatcher::{DispatchRequest, Dispatched};
 use kairos::{Arn, Dispatcher, Error, ErrorKind, Result, TriggerInput};
-use lambda_runtime::{Context, LambdaEvent};
+use lambda_runtime::{Context, Diagnostic, LambdaEvent};
 use serde_json::{Value, json};
 
 use super::{Installation, SetupError};
@@ -66,7 +67,7 @@ impl DispatcherFunction {
     ///
     /// # Errors
     /// If the input cannot be read, or not every process was queued and nobody goes on: the trigger's own retries do.
-    pub async fn handle(self: Arc<Self>, event: LambdaEvent<Value>) -> Result<Value, SetupError> {
+    pub async fn handle(self: Arc<Self>, event: LambdaEvent<Value>) -> Result<Value, Diagnostic> {
         let (payload, context) = event.into_parts();
         let clock = &self.installation.clock;
         let began = clock.now();
@@ -92,7 +93,7 @@ impl DispatcherFunction {
     async fn answer(&self, payload: &Value, context: &Context, got_at: Timestamp) -> Result<Dispatched> {
         let input = TriggerInput::from_json(&payload.to_string())?;
         let hand_on = |rest| self.invoke_itself(&context.invoked_function_arn, rest);
-        dispatch(&self.dispatcher, input, got_at, deadline(context), hand_on).await
+        dispatch(&self.dispatcher, input, got_at, deadline(context, got_at), hand_on).await
     }
 
     async fn invoke_itself(&self, arn: &str, rest: TriggerInput) -> Result<()> {
@@ -109,17 +110,23 @@ impl DispatcherFunction {
     }
 }
 
-/// Until when an invocation must have answered.
-pub(super) fn deadline(context: &Context) -> Timestamp {
+/// Until when an invocation that began at `began` must have answered.
+pub(super) fn deadline(context: &Context, began: Timestamp) -> Timestamp {
+    /// cargo-lambda gives ten minutes here, where Lambda gives an instant: nothing that runs now ends on the first day of 1970.
+    const FIRST_DAY: u64 = 24 * 60 * 60 * 1000;
+    if context.deadline < FIRST_DAY {
+        return later(began, Duration::from_millis(context.deadline));
+    }
     i64::try_from(context.deadline).ok().and_then(|millis| Timestamp::from_millisecond(millis).ok()).unwrap_or_default()
 }
 
 /// An error as whoever invoked the function reads it, or finds it beside the event where events go that nobody took.
-pub(super) fn told(error: &Error) -> SetupError {
-    match cause(error) {
-        Some(cause) => format!("{error}: {cause}").into(),
-        None => error.to_string().into(),
-    }
+pub(super) fn told(error: &Error) -> Diagnostic {
+    let error_message = match cause(error) {
+        Some(cause) => format!("{error}: {cause}"),
+        None => error.to_string(),
+    };
+    Diagnostic { error_type: error.kind().as_str().into(), error_message }
 }
 
 /// What is behind an error, in one line.
@@ -129,4 +136,23 @@ pub(super) fn cause(error: &Error) -> Option<String> {
         cause = deeper;
     }
     Some(cause.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_deadline_is_an_instant_or_what_cargo_lambda_makes_of_it() {
+        let began: Timestamp = "2026-01-05T09:00:00Z".parse().unwrap();
+        for (given, expected) in [
+            (1_767_603_630_000, "2026-01-05T09:00:30Z"),
+            (600_000, "2026-01-05T09:10:00Z"),
+            (u64::MAX, "1970-01-01T00:00:00Z"),
+        ] {
+            let mut context = Context::default();
+            context.deadline = given;
+            assert_eq!(deadline(&context, began).to_string(), expected);
+        }
+    }
 }

@@ -11,7 +11,7 @@ use kairos::backend::Delivery;
 use kairos::clock::{Clock, ClockExt as _, between, earlier};
 use kairos::executor::{Handled, Verdict};
 use kairos::{Executor, Result};
-use lambda_runtime::LambdaEvent;
+use lambda_runtime::{Diagnostic, LambdaEvent};
 use tracing::Instrument as _;
 
 use super::dispatch::{deadline, told};
@@ -219,13 +219,13 @@ impl ExecutorFunction {
     ///
     /// # Errors
     /// If the event is none of a queue. All of it comes back.
-    pub async fn handle(self: Arc<Self>, event: LambdaEvent<SqsEvent>) -> Result<SqsBatchResponse, SetupError> {
+    pub async fn handle(self: Arc<Self>, event: LambdaEvent<SqsEvent>) -> Result<SqsBatchResponse, Diagnostic> {
         let (event, context) = event.into_parts();
         let clock = &*self.installation.clock;
         let began = clock.now();
         let records = records(event).inspect_err(|error| tracing::error!(%error, "not executed"));
         let records = records.map_err(|error| told(&error))?;
-        let batch = execute(&self.executor, clock, records, deadline(&context)).await;
+        let batch = execute(&self.executor, clock, records, deadline(&context, began)).await;
         let mut metrics = self.installation.metrics();
         count(&mut metrics, &batch.handled);
         metrics.duration("BatchDuration", between(began, clock.now()));

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use kairos::clock::between;
 use kairos::scheduler::{ReconcileMode, ReconcileReport, Repair};
 use kairos::{Result, Scheduler};
-use lambda_runtime::LambdaEvent;
+use lambda_runtime::{Diagnostic, LambdaEvent};
 use serde_json::{Value, json};
 
 use super::dispatch::{cause, told};
@@ -59,7 +59,7 @@ impl ReconcilerFunction {
     ///
     /// # Errors
     /// As [`reconcile`].
-    pub async fn handle(self: Arc<Self>, event: LambdaEvent<Value>) -> Result<Value, SetupError> {
+    pub async fn handle(self: Arc<Self>, event: LambdaEvent<Value>) -> Result<Value, Diagnostic> {
         let clock = &self.installation.clock;
         let began = clock.now();
         let report = reconcile(&self.scheduler, &event.payload).await;

@@ -20,7 +20,7 @@ mod table;
 use std::sync::Arc;
 
 use aws_config::BehaviorVersion;
-use lambda_runtime::LambdaEvent;
+use lambda_runtime::{Diagnostic, LambdaEvent};
 use serde_json::{Value, json};
 
 pub use order::{Line, Order, Priced, Priority, Refusal, Tier};
@@ -50,13 +50,16 @@ impl OrdersFunction {
     /// One invocation: takes one order.
     ///
     /// # Errors
-    /// A [`Refusal`] if the payload is no order; whatever the table answers.
-    pub async fn handle(self: Arc<Self>, event: LambdaEvent<Value>) -> Result<Value, SetupError> {
-        let request = event.context.request_id;
-        let order = Order::read(&event.payload).inspect_err(|refusal| tracing::error!(request, %refusal, "refused"))?;
-        let priced = order.priced().inspect_err(|refusal| tracing::error!(request, %refusal, "refused"))?;
-        let stored =
-            self.table.store(&priced).await.inspect_err(|error| tracing::error!(request, error, "not stored"))?;
+    /// A [`Refusal`] if the payload is no order, which calling again cannot help; whatever the table answers.
+    pub async fn handle(self: Arc<Self>, event: LambdaEvent<Value>) -> Result<Value, Diagnostic> {
+        let failed = |error_type: &str, error_message: String| {
+            tracing::error!(error_type, error_message, "not taken");
+            Diagnostic { error_type: error_type.into(), error_message }
+        };
+        let refused = |refusal: Refusal| failed("refused", refusal.to_string());
+        let order = Order::read(&event.payload).map_err(refused)?;
+        let priced = order.priced().map_err(refused)?;
+        let stored = self.table.store(&priced).await.map_err(|error| failed("unavailable", error.to_string()))?;
         tracing::info!(execution = %order.execution_id, total = priced.total, ?stored, "taken");
         Ok(json!({
             "IdEjecucion": order.execution_id,

@@ -112,7 +112,7 @@ impl Order {
         if let Some(text) = payload["IdEjecucion"].as_str().filter(|text| text.starts_with("<kairos.")) {
             return Err(Refusal(format!("IdEjecucion is still '{text}': only Kairos fills in placeholders")));
         }
-        let order = Self::deserialize(payload).map_err(|error| Refusal(error.to_string()))?;
+        let order: Self = serde_path_to_error::deserialize(payload).map_err(|error| Refusal(error.to_string()))?;
         if order.customer.is_empty() {
             return Err(Refusal("Cliente is empty".into()));
         }
@@ -213,12 +213,15 @@ mod tests {
             (json!("hola"), "invalid type"),
             (json!({}), "missing field `IdEjecucion`"),
             (with("IdEjecucion", json!("<kairos.execution-id>")), "only Kairos fills in placeholders"),
-            (with("IdEjecucion", json!("7")), "UUID"),
-            (with("Nivel", json!("diamante")), "unknown variant `diamante`"),
+            (with("IdEjecucion", json!("7")), "IdEjecucion: invalid length"),
+            (with("Nivel", json!("diamante")), "Nivel: unknown variant `diamante`"),
             (with("Cliente", json!("")), "Cliente is empty"),
             (with("Lineas", json!([])), "Lineas is empty"),
             (payload("oro", &[(1, 1), (0, 1)]), "Lineas[1].Cantidad is 0"),
-            (with("Lineas", json!([{"Producto": "x", "Cantidad": -1, "PrecioUnitario": 1}])), "invalid value"),
+            (
+                with("Lineas", json!([{"Producto": "x", "Cantidad": -1, "PrecioUnitario": 1}])),
+                "Lineas[0].Cantidad: invalid value",
+            ),
         ] {
             let refusal = Order::read(&payload).unwrap_err().to_string();
             assert!(refusal.starts_with("the order cannot be taken: ") && refusal.contains(reason), "{refusal}");

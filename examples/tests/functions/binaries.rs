@@ -43,6 +43,7 @@ async fn the_dispatcher_queues_each_process_once_and_invokes_itself_for_the_rest
     for (name, why) in [("continuation", "cursor"), ("trigger_malformed", "missing field `IdCalendarizacion`")] {
         let error = function.invoke(text(&format!("{name}.json")), 60).await.unwrap_err();
         assert!(error["errorMessage"].as_str().unwrap().contains(why), "{error}");
+        assert_eq!(error["errorType"], "malformed");
         assert_eq!(function.metrics().await["Dispatched"], 0);
     }
     assert_eq!(site.length(&site.queue).await, 501);
@@ -99,7 +100,7 @@ async fn the_executor_answers_for_each_message_of_a_batch() {
     assert_eq!(function.metrics().await["DuplicatesSuppressed"], 2);
     assert_eq!(site.length(&at_target).await, 2, "each was executed once");
 
-    // The event as it was recorded: its receipts are of no queue here, and what cannot be settled comes back.
+    // What is no batch is an error: all of it comes back.
     for malformed in [json!({"hola": 1}), json!({"Records": [{"body": "x"}]}), json!("x")] {
         let error = function.invoke(malformed.to_string(), 60).await.unwrap_err();
         assert!(!error["errorMessage"].as_str().unwrap().is_empty(), "{error}");
@@ -175,7 +176,7 @@ async fn an_order_is_taken_once() {
     let error = function.invoke(text("order_malformed.json"), 60).await.unwrap_err();
     let message =
         "the order cannot be taken: IdEjecucion is still '<kairos.execution-id>': only Kairos fills in placeholders";
-    assert_eq!(error["errorMessage"], message);
+    assert_eq!((&error["errorType"], &error["errorMessage"]), (&json!("refused"), &json!(message)));
 }
 
 #[tokio::test]
