@@ -33,20 +33,23 @@ use serde_json::{Value, json};
 use crate::microburst::{Microburst, SLOW, nonsense, trouble};
 use crate::place::{ACCOUNT, Place, ROLE, config, endpoint, make_queue};
 
-/// How long what was received in vain stays away, and a claim that was made in vain lasts.
-const HOLD: Duration = Duration::from_secs(12);
+/// How long what was received in vain stays away, and a claim that was made in vain lasts. Half of it must do for a claim or a record with
+/// all its tries: where they are slow, and where they are not.
+const LONG: Duration = Duration::from_secs(12);
+const SHORT: Duration = Duration::from_secs(6);
 
 /// The ways to both servers, each with faults of its own.
 struct Lines {
     tables: Microburst,
     services: Microburst,
+    hold: Duration,
 }
 
 impl Lines {
-    async fn new() -> Self {
+    async fn new(hold: Duration) -> Self {
         let (tables, services) = (endpoint("KAIROS_TEST_DYNAMODB"), endpoint("KAIROS_TEST_AWS"));
         let (tables, services) = join(Microburst::before(&tables), Microburst::before(&services)).await;
-        Self { tables, services }
+        Self { tables, services, hold }
     }
 
     /// An installation, seen through these.
@@ -162,7 +165,7 @@ async fn reconciled(place: &Place) -> usize {
 async fn what_is_answered_under_faults_is_so_and_what_failed_can_be_called_again() {
     const PROCESSES: usize = 32;
     const SCHEDULES: usize = 8;
-    let (place, lines) = (Place::new().await, Lines::new().await);
+    let (place, lines) = (Place::new().await, Lines::new(SHORT).await);
     let scheduler = &brisk(&lines.to(&place).await);
     let next_hour = direct(&place, Arc::new(NextHour { since: SystemClock.now() })).await;
     let target = format!("arn:aws:sqs:us-east-1:{ACCOUNT}:{}-ventas", place.name);
@@ -229,7 +232,7 @@ async fn what_is_answered_under_faults_is_so_and_what_failed_can_be_called_again
 /// A request that was given up is carried out all the same, after the call that it belongs to was answered, and others after that.
 #[tokio::test]
 async fn what_arrives_late_undoes_nothing_that_was_answered_since() {
-    let (place, lines) = (Place::new().await, Lines::new().await);
+    let (place, lines) = (Place::new().await, Lines::new(SHORT).await);
     let scheduler = brisk(&lines.to(&place).await);
     let registration = registration(0, 1, &format!("arn:aws:sqs:us-east-1:{ACCOUNT}:{}-ventas", place.name));
     let process = scheduler.register(&registration).await.unwrap().process;
@@ -269,11 +272,11 @@ async fn registered(place: &Place, targets: &[String], count: usize) -> Schedule
 }
 
 /// What becomes of messages, until none is left. Two at a time, as two executors.
-async fn executed(place: &Place, faulty: &Place, targets: &SdkConfig) -> BTreeMap<&'static str, usize> {
-    let clock = Arc::new(SystemClock);
-    let queue = Arc::new(SqsQueue::clone(&faulty.queue).with_visibility_timeout(HOLD));
+async fn executed(place: &Place, lines: &Lines, targets: &SdkConfig) -> BTreeMap<&'static str, usize> {
+    let (faulty, clock) = (lines.to(place).await, Arc::new(SystemClock));
+    let queue = Arc::new(SqsQueue::clone(&faulty.queue).with_visibility_timeout(lines.hold));
     let mut config = ExecutorConfig::default().with_backoff(Backoff::new(Duration::ZERO, Duration::from_secs(1)));
-    (config.lease, config.concurrency) = (HOLD, 4);
+    (config.lease, config.concurrency) = (lines.hold, 4);
     let executor = &Executor::new(queue.clone(), Arc::new(AwsInvoker::new(targets, clock.clone())), clock)
         .with_history(faulty.history.clone())
         .with_config(config);
@@ -357,7 +360,7 @@ async fn carried_out(
         let dispatched = insist(&failures, || faulty.dispatcher.dispatch(&request)).await;
         assert_eq!((dispatched.queued, dispatched.next), (count, None));
     }
-    let became = executed(place, &faulty, targets).await;
+    let became = executed(place, lines, targets).await;
     println!("{what}: {count} processes, {} dispatches failed, deliveries {became:?}", failures.into_inner());
 
     let expected: BTreeSet<_> = (0..count)
@@ -384,8 +387,8 @@ fn once(mut found: Vec<String>, expected: &BTreeSet<String>) {
 const QUEUE: [&str; 4] = ["SendMessageBatch", "ReceiveMessage", "DeleteMessageBatch", "ChangeMessageVisibility"];
 
 /// At a queue that cannot know that it has been sent the same execution before; so its own answers arrive.
-async fn takes_effect_once(what: &str, count: usize, faults: fn(&str, Option<&str>) -> Vec<Value>) {
-    let (place, lines) = (Place::new().await, Lines::new().await);
+async fn takes_effect_once(what: &str, count: usize, hold: Duration, faults: fn(&str, Option<&str>) -> Vec<Value>) {
+    let (place, lines) = (Place::new().await, Lines::new(hold).await);
     let at_target = make_queue(&place.sqs, format!("{}-ventas", place.name)).await;
     let target = format!("arn:aws:sqs:us-east-1:{ACCOUNT}:{}-ventas", place.name);
     let schedule = registered(&place, &[target], count).await;
@@ -399,19 +402,19 @@ async fn takes_effect_once(what: &str, count: usize, faults: fn(&str, Option<&st
 
 #[tokio::test]
 async fn each_execution_takes_effect_once_under_faults_all_around_its_target() {
-    takes_effect_once("trouble", 50, trouble).await;
+    takes_effect_once("trouble", 40, LONG, trouble).await;
 }
 
 #[tokio::test]
 async fn each_execution_takes_effect_once_where_answers_cannot_be_read() {
-    takes_effect_once("nonsense", 30, nonsense).await;
+    takes_effect_once("nonsense", 30, SHORT, nonsense).await;
 }
 
 /// At targets that know an execution by its id, whose own answers are lost too.
 #[tokio::test]
 async fn each_execution_takes_effect_once_at_targets_that_know_it_though_their_answers_are_lost() {
     const PROCESSES: usize = 40;
-    let (place, lines) = (Place::new().await, Lines::new().await);
+    let (place, lines) = (Place::new().await, Lines::new(LONG).await);
     let fifo = HashMap::from([(QueueAttributeName::FifoQueue, "true".to_owned())]);
     let name = format!("{}-ventas.fifo", place.name);
     let queue = place.sqs.create_queue().queue_name(&name).set_attributes(Some(fifo)).send().await.unwrap();
@@ -438,7 +441,7 @@ async fn each_execution_takes_effect_once_at_targets_that_know_it_though_their_a
 /// Whoever asks again meets what it has done itself: a condition that holds no more, a trigger that exists.
 #[tokio::test]
 async fn what_was_done_without_an_answer_is_known_as_ones_own() {
-    let (place, lines) = (Place::new().await, Lines::new().await);
+    let (place, lines) = (Place::new().await, Lines::new(SHORT).await);
     let at_target = make_queue(&place.sqs, format!("{}-ventas", place.name)).await;
     let registration = registration(0, 1, &format!("arn:aws:sqs:us-east-1:{ACCOUNT}:{}-ventas", place.name));
     let faulty = lines.to(&place).await;
@@ -466,7 +469,7 @@ async fn what_was_done_without_an_answer_is_known_as_ones_own() {
     let claim = lost("dynamodb", "UpdateItem", Some("starts_with(ConditionExpression, 'attribute_not_exists')"), 4);
     let outcome = lost("dynamodb", "UpdateItem", Some("contains(UpdateExpression, '#FechaFin = ')"), 4);
     lines.tables.obey([claim, outcome]).await;
-    let became = executed(&place, &faulty, &patient(&lines.services).await).await;
+    let became = executed(&place, &lines, &patient(&lines.services).await).await;
     let id = ExecutionId::of_occurrence(&process.id, request.scheduled_time);
     let execution = place.history.get(id).await.unwrap().unwrap();
     assert_eq!((execution.state, execution.attempts), (ExecutionState::Succeeded, 1));
@@ -487,7 +490,7 @@ async fn what_was_done_without_an_answer_is_known_as_ones_own() {
 /// An answer of nothing, which the SDK takes for one that says nothing: neither that there are no processes, nor that a claim was lost.
 #[tokio::test]
 async fn an_answer_of_nothing_is_no_answer() {
-    let (place, lines) = (Place::new().await, Lines::new().await);
+    let (place, lines) = (Place::new().await, Lines::new(SHORT).await);
     let at_target = make_queue(&place.sqs, format!("{}-ventas", place.name)).await;
     let target = format!("arn:aws:sqs:us-east-1:{ACCOUNT}:{}-ventas", place.name);
     let schedule = registered(&place, &[target], 3).await;
@@ -505,7 +508,7 @@ async fn an_answer_of_nothing_is_no_answer() {
 /// Two transactions that meet, as the service tells it, which neither server here does by itself.
 #[tokio::test]
 async fn changes_that_meet_others_are_made_again_and_give_up_in_the_end_without_a_trace() {
-    let (place, lines) = (Place::new().await, Lines::new().await);
+    let (place, lines) = (Place::new().await, Lines::new(SHORT).await);
     let at_target = make_queue(&place.sqs, format!("{}-ventas", place.name)).await;
     let target = format!("arn:aws:sqs:us-east-1:{ACCOUNT}:{}-ventas", place.name);
     let scheduler = lines.to(&place).await.scheduler;
@@ -549,7 +552,7 @@ async fn changes_that_meet_others_are_made_again_and_give_up_in_the_end_without_
 /// A role that may not be assumed is nothing that passes: with the dead letters at once, and run once when it was put back.
 #[tokio::test]
 async fn what_was_denied_lies_with_the_dead_letters_and_runs_once_when_it_is_redriven() {
-    let (place, lines) = (Place::new().await, Lines::new().await);
+    let (place, lines) = (Place::new().await, Lines::new(SHORT).await);
     let at_target = make_queue(&place.sqs, format!("{}-ventas", place.name)).await;
     let target = format!("arn:aws:sqs:us-east-1:{ACCOUNT}:{}-ventas", place.name);
     let schedule = registered(&place, &[target], 2).await;
@@ -561,7 +564,7 @@ async fn what_was_denied_lies_with_the_dead_letters_and_runs_once_when_it_is_red
     let request = DispatchRequest::new(schedule, SystemClock.now());
     assert_eq!(faulty.dispatcher.dispatch(&request).await.unwrap().queued, 2);
     let targets = patient(&lines.services).await;
-    let became = executed(&place, &faulty, &targets).await;
+    let became = executed(&place, &lines, &targets).await;
     assert_eq!(became, BTreeMap::from([("succeeded", 1), ("dead", 1)]));
     let id = |number: usize| {
         ExecutionId::of_occurrence(&ProcessId::of(&format!("proceso {number}")), request.scheduled_time)
@@ -576,7 +579,7 @@ async fn what_was_denied_lies_with_the_dead_letters_and_runs_once_when_it_is_red
     lines.services.obey(troubles).await;
     while insist(&AtomicUsize::new(0), || faulty.queue.redrive(10)).await == 0 {}
     lines.services.obey([]).await;
-    println!("redriven: {:?}", executed(&place, &faulty, &targets).await);
+    println!("redriven: {:?}", executed(&place, &lines, &targets).await);
     assert_eq!(place.history.get(id(1)).await.unwrap().unwrap().state, ExecutionState::Succeeded);
     once(taken(&place, &at_target).await, &[id(0), id(1)].map(|id| id.to_string()).into());
 }
