@@ -8,14 +8,15 @@ use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use hashbrown::{DefaultHashBuilder, HashTable};
+use hashbrown::{DefaultHashBuilder, HashMap, HashTable};
 use jiff::Timestamp;
 use kairos::backend::{Claim, Claimed, ExecutionFilter, History, Outcome};
 use kairos::clock::later;
 use kairos::page::{Page, PageRequest};
-use kairos::{Execution, ExecutionId, ExecutionState, Hold, Result};
+use kairos::{Execution, ExecutionId, ExecutionState, Failure, Hold, Origin, ProcessId, Result, ScheduleId};
 
 use crate::error;
+use crate::intern::Interned;
 use crate::listing::Listing;
 use crate::order::{Indexes, Position};
 use crate::slab::Slab;
@@ -26,7 +27,8 @@ pub use saved::SavedHistory;
 
 /// A [`History`] in memory, sorted by scheduled time: of all executions, of each state and of each process.
 ///
-/// Claiming and recording cost the logarithm of how many executions there are, a page what it holds. An execution is kept for the
+/// Claiming and recording cost the logarithm of how many executions there are, a page what it holds: they are sorted in, a thousand at
+/// a time, or when somebody lists. An execution is kept for the
 /// retention, counted from its last claim or outcome, or from the end of its claim if that is later. Time is what
 /// claims and outcomes say that it is: without them nothing expires.
 ///
@@ -63,17 +65,40 @@ struct State {
     /// Slots, by the hash of the id, which is in the slot.
     by_id: HashTable<u32>,
     hasher: DefaultHashBuilder,
+    /// Who is trying which, by slot. Apart, as few are being tried.
+    holds: HashMap<u32, Hold>,
+    processes: Interned<ProcessId>,
+    schedules: Interned<ScheduleId>,
+    /// Behind by what has changed: most executions are done with before anybody lists them, and are sorted in once instead of twice.
     indexes: Indexes,
+    /// The slots of those that have changed.
+    changed: Vec<u32>,
     expiry: Wheel,
 }
 
+/// What is kept of an execution, packed: there may be millions.
 struct Record {
-    execution: Execution,
-    /// Who is trying it. Apart, as few are being tried.
-    hold: Option<Box<Hold>>,
-    /// The number of its process in the indexes.
+    id: ExecutionId,
+    scheduled_time: Timestamp,
+    started_at: Timestamp,
+    finished_at: Option<Timestamp>,
+    error: Option<Box<Failure>>,
+    /// The numbers of its process and of its schedule.
     process: u32,
+    schedule: u32,
+    attempts: u32,
+    origin: Origin,
+    state: ExecutionState,
+    /// The state in which the indexes have it.
+    indexed: Option<ExecutionState>,
+    /// Whether it is among those that have changed.
+    has_changed: bool,
 }
+
+const _: () = assert!(size_of::<Record>() <= 96, "there may be millions");
+
+/// How many may have changed before they are sorted in.
+const BEHIND: usize = 1_000;
 
 impl MemoryHistory {
     /// A history without executions, which keeps them for 30 days: longer than any message can be delivered late.
@@ -129,64 +154,122 @@ impl State {
             records: Slab::new(),
             by_id: HashTable::new(),
             hasher: DefaultHashBuilder::default(),
+            holds: HashMap::new(),
+            processes: Interned::new(),
+            schedules: Interned::new(),
             indexes: Indexes::default(),
+            changed: Vec::new(),
             expiry: Wheel::new(),
         }
     }
 
     fn find(&self, id: ExecutionId) -> Option<u32> {
-        let same = |slot: &u32| self.records.get(*slot).is_some_and(|record| record.execution.id == id);
+        let same = |slot: &u32| self.records.get(*slot).is_some_and(|record| record.id == id);
         self.by_id.find(self.hasher.hash_one(id), same).copied()
     }
 
-    fn insert(&mut self, mut execution: Execution) -> u32 {
-        // Ids that came in with different messages are kept once.
-        let process = self.indexes.intern(&mut execution.process_id, &mut execution.schedule_id);
-        let hash = self.hasher.hash_one(execution.id);
-        let (time, state) = (execution.scheduled_time, execution.state);
-        let slot = self.records.insert(Record { execution, hold: None, process });
-        self.indexes.insert(Position::new(time, slot), process, state);
+    /// The execution in a slot.
+    fn get(&self, slot: u32) -> Option<Execution> {
+        let record = self.records.get(slot)?;
+        let (process, schedule) = (self.processes.get(record.process)?, self.schedules.get(record.schedule)?);
+        let Record { id, scheduled_time, origin, started_at, .. } = *record;
+        let mut execution = Execution::new(id, process.clone(), schedule.clone(), scheduled_time, origin, started_at);
+        execution.state = record.state;
+        execution.attempts = record.attempts;
+        execution.finished_at = record.finished_at;
+        execution.error = record.error.as_deref().cloned();
+        Some(execution)
+    }
+
+    fn insert(&mut self, execution: &Execution) -> u32 {
+        let record = Record {
+            id: execution.id,
+            scheduled_time: execution.scheduled_time,
+            started_at: execution.started_at,
+            finished_at: execution.finished_at,
+            error: execution.error.clone().map(Box::new),
+            process: self.processes.acquire(&execution.process_id),
+            schedule: self.schedules.acquire(&execution.schedule_id),
+            attempts: execution.attempts,
+            origin: execution.origin,
+            state: execution.state,
+            indexed: None,
+            has_changed: false,
+        };
+        let hash = self.hasher.hash_one(record.id);
+        let slot = self.records.insert(record);
         let Self { records, by_id, hasher, .. } = self;
-        by_id.insert_unique(hash, slot, |slot| {
-            records.get(*slot).map_or(0, |record| hasher.hash_one(record.execution.id))
-        });
+        by_id.insert_unique(hash, slot, |slot| records.get(*slot).map_or(0, |record| hasher.hash_one(record.id)));
+        self.note(slot);
         slot
     }
 
     fn remove(&mut self, slot: u32) {
-        let Some(Record { execution, process, .. }) = self.records.remove(slot) else { return };
-        self.indexes.remove(Position::new(execution.scheduled_time, slot), process, execution.state);
-        if let Ok(entry) = self.by_id.find_entry(self.hasher.hash_one(execution.id), |other| *other == slot) {
+        let Some(Record { id, scheduled_time, process, schedule, indexed, .. }) = self.records.remove(slot) else {
+            return;
+        };
+        if let Some(state) = indexed {
+            self.indexes.remove(Position::new(scheduled_time, slot), process, state);
+        }
+        self.processes.release(process);
+        self.schedules.release(schedule);
+        self.holds.remove(&slot);
+        if let Ok(entry) = self.by_id.find_entry(self.hasher.hash_one(id), |other| *other == slot) {
             entry.remove();
         }
     }
 
     fn set_state(&mut self, slot: u32, state: ExecutionState) {
-        if let Some(Record { execution, .. }) = self.records.get_mut(slot) {
-            let before = std::mem::replace(&mut execution.state, state);
-            self.indexes.set_state(Position::new(execution.scheduled_time, slot), before, state);
+        if let Some(record) = self.records.get_mut(slot) {
+            record.state = state;
+            self.note(slot);
+        }
+    }
+
+    /// Notes that an execution has changed.
+    fn note(&mut self, slot: u32) {
+        let Some(record) = self.records.get_mut(slot) else { return };
+        if !std::mem::replace(&mut record.has_changed, true) {
+            self.changed.push(slot);
+            if self.changed.len() >= BEHIND {
+                self.sort_in();
+            }
+        }
+    }
+
+    /// Brings the indexes to what the executions are now.
+    fn sort_in(&mut self) {
+        for slot in self.changed.drain(..) {
+            // A slot may have been given to another execution since, and then be here twice.
+            let Some(record) = self.records.get_mut(slot).filter(|record| record.has_changed) else { continue };
+            record.has_changed = false;
+            let position = Position::new(record.scheduled_time, slot);
+            match record.indexed.replace(record.state) {
+                Some(before) => self.indexes.set_state(position, before, record.state),
+                None => self.indexes.insert(position, record.process, record.state),
+            }
         }
     }
 
     /// Gives a claim: to the first try, or to another one.
     fn grant(&mut self, slot: u32, claim: &Claim, attempt: u32) -> Claimed {
         self.set_state(slot, ExecutionState::Running);
-        if let Some(Record { execution, hold, .. }) = self.records.get_mut(slot) {
-            execution.attempts = attempt;
-            execution.started_at = claim.now;
-            execution.finished_at = None;
-            execution.error = None;
-            *hold = Some(Box::new(claim.hold.clone()));
+        if let Some(record) = self.records.get_mut(slot) {
+            record.attempts = attempt;
+            record.started_at = claim.now;
+            record.finished_at = None;
+            record.error = None;
+            self.holds.insert(slot, claim.hold.clone());
         }
         Claimed::Granted { attempt }
     }
 
     fn claim(&mut self, slot: u32, claim: &Claim) -> Claimed {
-        let Some(Record { execution, hold, .. }) = self.records.get_mut(slot) else {
+        let Some(Record { attempts, state, .. }) = self.records.get(slot) else {
             return self.grant(slot, claim, 1);
         };
-        let attempts = execution.attempts;
-        match (execution.state, hold) {
+        let attempts = *attempts;
+        match (*state, self.holds.get_mut(&slot)) {
             // The answer to its first claim was lost.
             (ExecutionState::Running, Some(hold)) if hold.owner == claim.hold.owner => {
                 hold.until = hold.until.max(claim.hold.until);
@@ -202,14 +285,12 @@ impl State {
     /// The slot of an execution that this owner is trying. Also after its claim has ended, as long as nobody took it over.
     fn held(&self, id: ExecutionId, owner: &str) -> Option<u32> {
         let slot = self.find(id)?;
-        let hold = self.records.get(slot)?.hold.as_ref()?;
-        (hold.owner == owner).then_some(slot)
+        (self.holds.get(&slot)?.owner == owner).then_some(slot)
     }
 
     /// Counts the retention anew.
     fn touch(&mut self, slot: u32, now: Timestamp, retention: Duration) {
-        let hold = self.records.get(slot).and_then(|record| record.hold.as_ref());
-        let from = hold.map_or(now, |hold| hold.until.max(now));
+        let from = self.holds.get(&slot).map_or(now, |hold| hold.until.max(now));
         self.expiry.set(slot, due_tick(later(from, retention)));
     }
 }
@@ -221,7 +302,7 @@ impl History for MemoryHistory {
         let (slot, claimed) = match state.find(claim.work.execution_id) {
             Some(slot) => (slot, state.claim(slot, claim)),
             None => {
-                let slot = state.insert(Execution::first_try(&claim.work, claim.now));
+                let slot = state.insert(&Execution::first_try(&claim.work, claim.now));
                 (slot, state.grant(slot, claim, 1))
             }
         };
@@ -232,7 +313,7 @@ impl History for MemoryHistory {
     async fn renew(&self, id: ExecutionId, owner: &str, until: Timestamp) -> Result<()> {
         let mut state = lock(&self.state);
         let slot = state.held(id, owner).ok_or_else(|| error::claim_lost("renew", id))?;
-        if let Some(Record { hold: Some(hold), .. }) = state.records.get_mut(slot) {
+        if let Some(hold) = state.holds.get_mut(&slot) {
             hold.until = until;
         }
         state.touch(slot, until, self.retention);
@@ -245,38 +326,42 @@ impl History for MemoryHistory {
         }
         let mut state = self.lock(outcome.at);
         let Some(slot) = state.held(outcome.id, &outcome.owner) else {
-            let slot = state.find(outcome.id).and_then(|slot| state.records.get(slot));
-            let is_recorded = slot.is_some_and(|record| says(&record.execution, outcome));
+            let record = state.find(outcome.id).and_then(|slot| state.records.get(slot));
+            let is_recorded = record.is_some_and(|record| says(record, outcome));
             return if is_recorded { Ok(()) } else { Err(error::claim_lost("record", outcome.id)) };
         };
         state.set_state(slot, outcome.state);
-        if let Some(Record { execution, hold, .. }) = state.records.get_mut(slot) {
-            execution.finished_at = Some(outcome.at);
-            execution.error.clone_from(&outcome.failure);
-            *hold = None;
+        if let Some(record) = state.records.get_mut(slot) {
+            record.finished_at = Some(outcome.at);
+            record.error = outcome.failure.clone().map(Box::new);
         }
+        state.holds.remove(&slot);
         state.touch(slot, outcome.at, self.retention);
         Ok(())
     }
 
     async fn get(&self, id: ExecutionId) -> Result<Option<Execution>> {
         let state = lock(&self.state);
-        Ok(state.find(id).and_then(|slot| state.records.get(slot)).map(|record| record.execution.clone()))
+        Ok(state.find(id).and_then(|slot| state.get(slot)))
     }
 
     async fn list(&self, filter: &ExecutionFilter, page: &PageRequest) -> Result<Page<Execution>> {
         let listing = Listing::new("executions", filter);
         let before = listing.after_number(page, Position::parse)?;
-        let state = lock(&self.state);
-        let rows = state.indexes.newest_first(filter, before).map(|position| {
-            let execution = state.records.get(position.slot()).map(|record| &record.execution);
-            (position, execution.filter(|execution| filter.admits(execution)).cloned())
+        let mut state = lock(&self.state);
+        state.sort_in();
+        let process = filter.process.as_ref().and_then(|process| state.processes.find(process));
+        let rows = state.indexes.newest_first(filter, process, before).map(|position| {
+            let execution = state.get(position.slot());
+            (position, execution.filter(|execution| filter.admits(execution)))
         });
         Ok(listing.page(page.limit, rows))
     }
 }
 
 /// Whether an execution is already as an outcome says.
-fn says(execution: &Execution, outcome: &Outcome) -> bool {
-    execution.state == outcome.state && execution.finished_at == Some(outcome.at) && execution.error == outcome.failure
+fn says(record: &Record, outcome: &Outcome) -> bool {
+    record.state == outcome.state
+        && record.finished_at == Some(outcome.at)
+        && record.error.as_deref() == outcome.failure.as_ref()
 }

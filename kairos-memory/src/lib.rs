@@ -24,6 +24,7 @@
 mod embedded;
 mod error;
 mod history;
+mod intern;
 mod invoker;
 mod listing;
 mod order;

@@ -1,13 +1,14 @@
 //! The order of executions: by scheduled time, in all, in one state and of one process.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fmt;
+use std::iter::Peekable;
 
 use jiff::Timestamp;
+use kairos::ExecutionState;
 use kairos::backend::ExecutionFilter;
-use kairos::{ExecutionState, ProcessId, ScheduleId};
 
-use crate::slab::{NIL, Slab};
+use crate::slab::NIL;
 
 /// Where an execution stands in every listing: by its scheduled time, and among those of one time by its slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -53,81 +54,23 @@ impl fmt::Display for Position {
     }
 }
 
-/// The sorted positions of all executions, and those of each state and of each process.
+/// The sorted positions of executions, of each state and of each process. All of them are those of all states, merged.
 #[derive(Debug, Default)]
 pub(crate) struct Indexes {
-    all: BTreeSet<Position>,
     by_state: [BTreeSet<Position>; 5],
     /// By the number of the process: one tree, not one for each process.
     by_process: BTreeSet<(u32, Position)>,
-    processes: Processes,
-}
-
-/// The processes that have executions, by number.
-#[derive(Debug)]
-struct Processes {
-    numbers: BTreeMap<ProcessId, u32>,
-    known: Slab<Known>,
-}
-
-#[derive(Debug)]
-struct Known {
-    process: ProcessId,
-    schedule: ScheduleId,
-    executions: u32,
-}
-
-impl Default for Processes {
-    fn default() -> Self {
-        Self { numbers: BTreeMap::new(), known: Slab::new() }
-    }
 }
 
 impl Indexes {
-    /// The number of a process, whose ids are replaced by equal ones that are shared.
-    pub(crate) fn intern(&mut self, process: &mut ProcessId, schedule: &mut ScheduleId) -> u32 {
-        let Processes { numbers, known } = &mut self.processes;
-        let number = match numbers.get(process) {
-            Some(number) => *number,
-            None => {
-                let number =
-                    known.insert(Known { process: process.clone(), schedule: schedule.clone(), executions: 0 });
-                numbers.insert(process.clone(), number);
-                number
-            }
-        };
-        if let Some(known) = known.get_mut(number) {
-            known.executions += 1;
-            process.clone_from(&known.process);
-            // A process can move to another schedule; its executions stay with that of their time.
-            if known.schedule == *schedule {
-                schedule.clone_from(&known.schedule);
-            } else {
-                known.schedule.clone_from(schedule);
-            }
-        }
-        number
-    }
-
     pub(crate) fn insert(&mut self, position: Position, process: u32, state: ExecutionState) {
-        self.all.insert(position);
         self.by_state[number(state)].insert(position);
         self.by_process.insert((process, position));
     }
 
-    /// Removes an execution, and its process with the last one.
     pub(crate) fn remove(&mut self, position: Position, process: u32, state: ExecutionState) {
-        self.all.remove(&position);
         self.by_state[number(state)].remove(&position);
         self.by_process.remove(&(process, position));
-        let Processes { numbers, known } = &mut self.processes;
-        if let Some(Known { process: id, executions, .. }) = known.get_mut(process) {
-            *executions -= 1;
-            if *executions == 0 {
-                numbers.remove(id);
-                known.remove(process);
-            }
-        }
     }
 
     pub(crate) fn set_state(&mut self, position: Position, before: ExecutionState, after: ExecutionState) {
@@ -137,10 +80,12 @@ impl Indexes {
         }
     }
 
-    /// The positions that a filter may let through, newest first, those at or after `before` left out.
+    /// The positions that a filter may let through, newest first, those at or after `before` left out. The filter's process is asked for
+    /// by its number, if it has one.
     pub(crate) fn newest_first(
         &self,
         filter: &ExecutionFilter,
+        process: Option<u32>,
         before: Option<Position>,
     ) -> Box<dyn Iterator<Item = Position> + '_> {
         let from = filter.from.map_or(Position::FIRST, |from| Position::new(from, 0));
@@ -150,16 +95,32 @@ impl Indexes {
             return Box::new(std::iter::empty());
         }
         match (&filter.process, filter.state) {
-            (Some(process), _) => match self.processes.numbers.get(process) {
-                Some(&process) => {
+            (Some(_), _) => match process {
+                Some(process) => {
                     let range = self.by_process.range((process, from)..(process, until));
                     Box::new(range.rev().map(|(_, position)| *position))
                 }
                 None => Box::new(std::iter::empty()),
             },
             (None, Some(state)) => Box::new(self.by_state[number(state)].range(from..until).rev().copied()),
-            (None, None) => Box::new(self.all.range(from..until).rev().copied()),
+            (None, None) => {
+                let states = self.by_state.iter().map(|state| state.range(from..until).rev().copied().peekable());
+                Box::new(Merged(states.collect()))
+            }
         }
+    }
+}
+
+/// Several sequences, each newest first, as one.
+struct Merged<I: Iterator>(Vec<Peekable<I>>);
+
+impl<I: Iterator<Item = Position>> Iterator for Merged<I> {
+    type Item = Position;
+
+    fn next(&mut self) -> Option<Position> {
+        let heads = self.0.iter_mut().enumerate().filter_map(|(index, rest)| Some((*rest.peek()?, index)));
+        let (_, newest) = heads.max()?;
+        self.0[newest].next()
     }
 }
 

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use kairos::{Execution, ExecutionState, Hold, Result};
 use serde::{Deserialize, Serialize};
 
-use super::{MemoryHistory, Record, State};
+use super::{MemoryHistory, State};
 use crate::error;
 use crate::saved::{self, Version, row};
 use crate::sync::lock;
@@ -46,11 +46,10 @@ impl MemoryHistory {
     #[must_use]
     pub fn save(&self) -> SavedHistory {
         let state = lock(&self.state);
-        let State { records, by_id: _, hasher: _, indexes: _, expiry } = &*state;
+        let State { records, holds, expiry, .. } = &*state;
         let saved = |(place, due): (u32, u64)| {
-            let Record { execution, hold, process: _ } = records.get(place)?;
-            let hold = hold.as_deref().cloned();
-            Some(SavedExecution { place, expires_at: instant(due), execution: execution.clone(), hold })
+            let (execution, hold) = (state.get(place)?, holds.get(&place).cloned());
+            Some(SavedExecution { place, expires_at: instant(due), execution, hold })
         };
         SavedHistory {
             version: Version,
@@ -87,10 +86,8 @@ fn read(saved: SavedHistory) -> Result<State> {
         if let Some(fault) = fault {
             return Err(error::unreadable(row(LIST, index), fault).about(id));
         }
-        let slot = state.insert(execution);
-        if let Some(record) = state.records.get_mut(slot) {
-            record.hold = hold.map(Box::new);
-        }
+        let slot = state.insert(&execution);
+        state.holds.extend(hold.map(|hold| (slot, hold)));
         state.expiry.set(slot, tick(expires_at));
     }
     Ok(state)

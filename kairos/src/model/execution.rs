@@ -127,15 +127,29 @@ impl Execution {
     /// The record of an execution whose first try begins now.
     #[must_use]
     pub fn first_try(work: &WorkItem, now: Timestamp) -> Self {
+        let WorkItem { process, scheduled_time, execution_id, origin } = work;
+        Self::new(*execution_id, process.id.clone(), process.schedule_id.clone(), *scheduled_time, *origin, now)
+    }
+
+    /// The record of an execution whose first try begins at a time; for backends that keep records in a form of their own.
+    #[must_use]
+    pub fn new(
+        id: ExecutionId,
+        process_id: ProcessId,
+        schedule_id: ScheduleId,
+        scheduled_time: Timestamp,
+        origin: Origin,
+        started_at: Timestamp,
+    ) -> Self {
         Self {
-            id: work.execution_id,
-            process_id: work.process.id.clone(),
-            schedule_id: work.process.schedule_id.clone(),
-            scheduled_time: work.scheduled_time,
-            origin: work.origin,
+            id,
+            process_id,
+            schedule_id,
+            scheduled_time,
+            origin,
             state: ExecutionState::Running,
             attempts: 1,
-            started_at: now,
+            started_at,
             finished_at: None,
             error: None,
         }

@@ -1,0 +1,76 @@
+//! Values that many rows have in common, each kept once and named by a small number.
+
+use std::hash::{BuildHasher as _, Hash};
+
+use hashbrown::{DefaultHashBuilder, HashTable};
+
+use crate::slab::Slab;
+
+/// Values by number, counted by how many rows have them: one that no row has any longer is forgotten.
+#[derive(Debug)]
+pub(crate) struct Interned<T> {
+    /// Numbers, by the hash of the value, which is in the slot of that number.
+    numbers: HashTable<u32>,
+    hasher: DefaultHashBuilder,
+    values: Slab<(T, u32)>,
+}
+
+impl<T: Clone + Eq + Hash> Interned<T> {
+    pub(crate) fn new() -> Self {
+        Self { numbers: HashTable::new(), hasher: DefaultHashBuilder::default(), values: Slab::new() }
+    }
+
+    /// The number of a value that some row has.
+    pub(crate) fn find(&self, value: &T) -> Option<u32> {
+        let same = |number: &u32| self.get(*number).is_some_and(|known| known == value);
+        self.numbers.find(self.hasher.hash_one(value), same).copied()
+    }
+
+    pub(crate) fn get(&self, number: u32) -> Option<&T> {
+        self.values.get(number).map(|(value, _)| value)
+    }
+
+    /// The number of a value that one more row has.
+    pub(crate) fn acquire(&mut self, value: &T) -> u32 {
+        let number = self.find(value).unwrap_or_else(|| {
+            let number = self.values.insert((value.clone(), 0));
+            let Self { numbers, hasher, values } = self;
+            let hash = |number: &u32| values.get(*number).map_or(0, |(value, _)| hasher.hash_one(value));
+            numbers.insert_unique(hasher.hash_one(value), number, hash);
+            number
+        });
+        if let Some((_, rows)) = self.values.get_mut(number) {
+            *rows += 1;
+        }
+        number
+    }
+
+    /// One row less has the value of this number.
+    pub(crate) fn release(&mut self, number: u32) {
+        let Some((value, rows)) = self.values.get_mut(number) else { return };
+        *rows -= 1;
+        if *rows == 0 {
+            if let Ok(entry) = self.numbers.find_entry(self.hasher.hash_one(&*value), |other| *other == number) {
+                entry.remove();
+            }
+            self.values.remove(number);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_has_one_number_for_as_long_as_any_row_has_it() {
+        let mut interned = Interned::new();
+        let (a, b) = (interned.acquire(&"a"), interned.acquire(&"b"));
+        assert_eq!((interned.acquire(&"a"), interned.find(&"b"), interned.get(a)), (a, Some(b), Some(&"a")));
+        interned.release(a);
+        assert_eq!(interned.find(&"a"), Some(a));
+        interned.release(a);
+        assert_eq!((interned.find(&"a"), interned.get(a), interned.get(b)), (None, None, Some(&"b")));
+        assert_eq!(interned.acquire(&"c"), a, "numbers are given out again");
+    }
+}
