@@ -38,6 +38,8 @@ const MAX_AGE: Duration = Duration::from_secs(86_400);
 /// reached at about the same time.
 const BACKOFF: Backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(10 * 60));
 
+/// For how many firings there is room before their list grows.
+const AT_FIRST: usize = 64;
 /// How many dead letters are kept.
 const MAX_DEAD_LETTERS: usize = 10_000;
 /// How old an occurrence may be when it is taken, if nobody says.
@@ -178,6 +180,9 @@ impl MemorySchedules {
                 if may_fail && firing.attempt == 1 {
                     state.retries.hold(&firing.input.schedule_id);
                 }
+                if firings.is_empty() {
+                    firings.reserve(max.min(AT_FIRST));
+                }
                 firings.push(firing);
             }
             for firing in firings.iter().filter(|_| may_fail) {
@@ -290,9 +295,14 @@ impl State {
     }
 
     fn take(&mut self, now: Timestamp, catch_up: Duration) -> Option<Firing> {
-        while self.is_occurrence_next() {
+        // Nearly always nothing was given back, and there is nothing to compare with.
+        while self.retries.len() == 0 || self.is_occurrence_next() {
             let Self { triggers, retries, .. } = self;
-            let is_held_back = |schedule: &str| retries.room() == Room::Others && retries.has(schedule);
+            let room = retries.room();
+            if room == Room::None {
+                break;
+            }
+            let is_held_back = |schedule: &str| room == Room::Others && retries.has(schedule);
             // The wheel may tell too early a time: what is due after the first of those given back has to wait for that.
             let until = retries.next_due().map_or(now, |due| due.min(now));
             match triggers.fire(now, until, catch_up, is_held_back) {

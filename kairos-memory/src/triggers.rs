@@ -5,12 +5,12 @@ mod saved;
 use std::hash::BuildHasher as _;
 use std::time::Duration;
 
-use hashbrown::{DefaultHashBuilder, HashTable};
+use hashbrown::{DefaultHashBuilder, HashMap, HashTable};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use kairos::backend::{Trigger, TriggerKey};
 use kairos::clock::earlier;
-use kairos::{Expression, ScheduleId, Specification, Timetable, TriggerInput, limits};
+use kairos::{Expression, ScheduleId, Specification, Timetable, TriggerInput};
 
 use crate::listing::fingerprint;
 use crate::schedules::Missed;
@@ -25,32 +25,45 @@ pub(crate) struct Triggers {
     by_key: HashTable<u32>,
     hasher: DefaultHashBuilder,
     timers: Wheel,
-    /// Each zone once. The first stands for "none given".
-    zones: Vec<TimeZone>,
+    zones: Vec<Zone>,
+    /// What few triggers have, by slot.
+    extras: HashMap<u32, Extra>,
+}
+
+/// A zone, once.
+#[derive(Debug)]
+struct Zone {
+    /// Of the first trigger in it; of others with their own expression. What is found out about a zone costs more than a fire time.
+    timetable: Timetable,
+    /// Whether it is named, or is what it is where none is.
+    is_named: bool,
 }
 
 /// What is kept of a trigger. What few triggers have is apart.
 #[derive(Debug)]
 struct Packed {
-    /// The schedule's id and, right behind it, the expression as it was written: one allocation instead of two.
-    text: Box<str>,
-    id_length: u8,
-    zone: u16,
+    /// Shared with whoever else has it: handing on what fires allocates nothing.
+    id: ScheduleId,
     expression: Expression,
-    /// The nominal time of the next occurrence; means nothing without a timer.
-    next: Timestamp,
-    extra: Option<Box<Extra>>,
+    /// The nominal time of the next occurrence, in seconds and nanoseconds; means nothing without a timer.
+    seconds: i64,
+    nanoseconds: i32,
+    zone: u16,
+    /// Whether there is something [extra](Triggers::extras).
+    has_extra: bool,
 }
 
-const _: () = assert!(size_of::<Packed>() <= 112, "there may be millions");
+const _: () = assert!(size_of::<Packed>() <= 96, "there may be millions");
 
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq)]
 struct Extra {
     group: Option<Box<str>>,
     start: Option<Timestamp>,
     end: Option<Timestamp>,
     window_minutes: Option<u32>,
     description: Option<Box<str>>,
+    /// The expression as it was written, where the id does not tell it.
+    written: Option<Box<str>>,
     /// How the zone's name was written, where that is not how the database writes it.
     zone_name: Option<Box<str>>,
 }
@@ -72,26 +85,22 @@ const HELD_BACK: Duration = Duration::from_secs(60);
 const COUNTED: usize = 10_000;
 
 impl Packed {
-    fn id(&self) -> &str {
-        &self.text[..usize::from(self.id_length)]
+    fn next(&self) -> Timestamp {
+        // It is made of one.
+        Timestamp::new(self.seconds, self.nanoseconds).unwrap_or_default()
     }
 
-    /// What names it: the id within its group.
-    fn name(&self) -> (&str, Option<&str>) {
-        (self.id(), self.extra.as_ref().and_then(|extra| extra.group.as_deref()))
+    fn set_next(&mut self, next: Timestamp) {
+        (self.seconds, self.nanoseconds) = (next.as_second(), next.subsec_nanosecond());
     }
 
-    /// When the trigger fires for an occurrence: then, or some milliseconds later within its window. How many depends on
-    /// the id alone, so that triggers of one time are spread, and each keeps its distance from one occurrence to the next.
-    fn due(&self, occurrence: Timestamp) -> u64 {
-        due_tick(occurrence) + self.delay()
-    }
-
-    fn delay(&self) -> u64 {
-        let window = self.extra.as_ref().and_then(|extra| extra.window_minutes).unwrap_or(0);
+    /// How many milliseconds after its occurrence it fires, within its window. That depends on the id alone, so that triggers of one
+    /// time are spread, and each keeps its distance from one occurrence to the next.
+    fn delay(&self, extra: Option<&Extra>) -> u64 {
+        let window = extra.and_then(|extra| extra.window_minutes).unwrap_or(0);
         match u64::from(window) * 60_000 {
             0 => 0,
-            millis => fingerprint(self.id().as_bytes()) % millis,
+            millis => fingerprint(self.id.as_str().as_bytes()) % millis,
         }
     }
 }
@@ -103,7 +112,8 @@ impl Triggers {
             by_key: HashTable::new(),
             hasher: DefaultHashBuilder::default(),
             timers: Wheel::new(),
-            zones: vec![TimeZone::UTC],
+            zones: Vec::new(),
+            extras: HashMap::new(),
         }
     }
 
@@ -114,50 +124,59 @@ impl Triggers {
     /// The slot of a trigger.
     pub(crate) fn find(&self, key: &TriggerKey) -> Option<u32> {
         let name = (key.schedule_id.as_str(), key.group.as_deref());
-        let same = |slot: &u32| self.packed.get(*slot).is_some_and(|packed| packed.name() == name);
+        let same = |slot: &u32| self.name(*slot) == Some(name);
         self.by_key.find(self.hasher.hash_one(name), same).copied()
+    }
+
+    /// What names the trigger in a slot: the id within its group.
+    fn name(&self, slot: u32) -> Option<(&str, Option<&str>)> {
+        name(&self.packed, &self.extras, slot)
+    }
+
+    fn extra(&self, slot: u32, packed: &Packed) -> Option<&Extra> {
+        if packed.has_extra { self.extras.get(&slot) } else { None }
     }
 
     /// Adds a trigger that is not there yet and has been checked, with a timer for its next occurrence if it has one.
     pub(crate) fn insert(&mut self, trigger: &Trigger, timetable: &Timetable, next: Option<Timestamp>) {
-        const { assert!(limits::TRIGGER_NAME <= u8::MAX as usize) };
-        let id_length = u8::try_from(trigger.schedule_id.as_str().len()).unwrap_or_default();
-        let specification = &trigger.specification;
+        let extra = extra(trigger, timetable.zone());
         let packed = Packed {
-            text: [trigger.schedule_id.as_str(), &specification.expression].concat().into(),
-            id_length,
-            zone: self.zone(specification, timetable.zone()),
+            id: trigger.schedule_id.clone(),
             expression: *timetable.expression(),
-            next: next.unwrap_or_default(),
-            extra: extra(trigger, timetable.zone()),
+            seconds: 0,
+            nanoseconds: 0,
+            zone: self.zone(&trigger.specification, timetable),
+            has_extra: extra.is_some(),
         };
-        let hash = self.hasher.hash_one(packed.name());
         let slot = self.packed.insert(packed);
-        let Self { packed, by_key, hasher, .. } = self;
-        by_key.insert_unique(hash, slot, |slot| packed.get(*slot).map_or(0, |packed| hasher.hash_one(packed.name())));
+        self.extras.extend(extra.map(|extra| (slot, extra)));
+        let hash = self.hasher.hash_one((trigger.schedule_id.as_str(), trigger.specification.group.as_deref()));
+        let Self { packed, by_key, hasher, extras, .. } = self;
+        by_key.insert_unique(hash, slot, |slot| name(packed, extras, *slot).map_or(0, |name| hasher.hash_one(name)));
         self.set_timer(slot, next);
     }
 
     /// Removes a trigger and its timer.
     pub(crate) fn remove(&mut self, key: &TriggerKey) {
-        let name = (key.schedule_id.as_str(), key.group.as_deref());
-        let same = |slot: &u32| self.packed.get(*slot).is_some_and(|packed| packed.name() == name);
-        if let Ok(entry) = self.by_key.find_entry(self.hasher.hash_one(name), same) {
+        let about = (key.schedule_id.as_str(), key.group.as_deref());
+        let same = |slot: &u32| name(&self.packed, &self.extras, *slot) == Some(about);
+        if let Ok(entry) = self.by_key.find_entry(self.hasher.hash_one(about), same) {
             let (slot, _) = entry.remove();
             self.timers.cancel(slot);
             self.packed.remove(slot);
+            self.extras.remove(&slot);
         }
     }
 
     /// The trigger in a slot, as it was added.
     pub(crate) fn get(&self, slot: u32) -> Option<Trigger> {
-        self.packed.get(slot).map(|packed| self.unpack(packed))
+        self.packed.get(slot).map(|packed| self.unpack(slot, packed))
     }
 
     /// All slots after one, or from the first one on.
     pub(crate) fn after(&self, slot: Option<u32>) -> impl Iterator<Item = (u32, Option<Trigger>)> {
         let from = slot.map_or(0, |slot| slot.saturating_add(1));
-        self.packed.slots_from(from).map(|(slot, packed)| (slot, packed.map(|packed| self.unpack(packed))))
+        self.packed.slots_from(from).map(|(slot, packed)| (slot, packed.map(|packed| self.unpack(slot, packed))))
     }
 
     /// A time before which nothing is due; nearly always that at which something is.
@@ -178,21 +197,22 @@ impl Triggers {
     ) -> Option<Fired> {
         let slot = self.timers.pop(tick(until))?;
         let packed = self.packed.get(slot)?;
-        let oldest = tick(now).saturating_sub(millis(catch_up)).saturating_sub(packed.delay());
-        let timetable = self.timetable(packed);
-        let occurrence = packed.next;
+        let extra = self.extra(slot, packed);
+        let oldest = tick(now).saturating_sub(millis(catch_up)).saturating_sub(packed.delay(extra));
+        let occurrence = packed.next();
+        let timetable = self.timetable(packed, extra, occurrence);
         if tick(occurrence) < oldest {
             let oldest = instant(oldest);
-            let missed = missed(packed, &timetable, oldest);
+            let missed = missed(&packed.id, occurrence, &timetable, oldest);
             let following = timetable.next_after(earlier(oldest, Duration::from_nanos(1)));
             self.set_timer(slot, following);
             return Some(Fired::Missed(missed));
         }
-        if is_held_back(packed.id()) {
+        if is_held_back(packed.id.as_str()) {
             self.timers.set(slot, tick(now) + millis(HELD_BACK));
             return Some(Fired::HeldBack);
         }
-        let input = TriggerInput::new(ScheduleId::from(packed.id()), occurrence);
+        let input = TriggerInput::new(packed.id.clone(), occurrence);
         let following = timetable.next_after(occurrence);
         self.set_timer(slot, following);
         Some(Fired::Due(input))
@@ -205,53 +225,62 @@ impl Triggers {
 
     fn set_timer(&mut self, slot: u32, occurrence: Option<Timestamp>) {
         if let (Some(packed), Some(occurrence)) = (self.packed.get_mut(slot), occurrence) {
-            packed.next = occurrence;
-            self.timers.set(slot, packed.due(occurrence));
+            packed.set_next(occurrence);
+            let extra = if packed.has_extra { self.extras.get(&slot) } else { None };
+            self.timers.set(slot, due_tick(occurrence) + packed.delay(extra));
         }
     }
 
     /// A rate that has no start may as well count from its last occurrence as from its first.
-    fn timetable(&self, packed: &Packed) -> Timetable {
-        let timetable = Timetable::new(packed.expression, self.zones[usize::from(packed.zone)].clone());
-        let bounds = packed.extra.as_ref().map_or((None, None), |extra| (extra.start, extra.end));
-        timetable.with_anchor(packed.next).with_start(bounds.0).with_end(bounds.1)
+    fn timetable(&self, packed: &Packed, extra: Option<&Extra>, next: Timestamp) -> Timetable {
+        let timetable = self.zones[usize::from(packed.zone)].timetable.clone().with_expression(packed.expression);
+        let (start, end) = extra.map_or((None, None), |extra| (extra.start, extra.end));
+        timetable.with_anchor(next).with_start(start).with_end(end)
     }
 
     #[allow(clippy::expect_used, reason = "there are some 600 zones, each of which is here once")]
-    fn zone(&mut self, specification: &Specification, zone: &TimeZone) -> u16 {
-        if specification.time_zone.is_none() {
-            return 0;
-        }
-        let known = self.zones.iter().skip(1).position(|known| known.iana_name() == zone.iana_name());
-        let index = known.map_or(self.zones.len(), |position| position + 1);
-        if index == self.zones.len() {
-            self.zones.push(zone.clone());
-        }
+    fn zone(&mut self, specification: &Specification, timetable: &Timetable) -> u16 {
+        let is_named = specification.time_zone.is_some();
+        let name = timetable.zone().iana_name();
+        let is_same = |known: &Zone| known.is_named == is_named && known.timetable.zone().iana_name() == name;
+        let index = self.zones.iter().position(is_same).unwrap_or_else(|| {
+            self.zones.push(Zone { timetable: timetable.clone(), is_named });
+            self.zones.len() - 1
+        });
         u16::try_from(index).expect("fewer zones than 65536")
     }
 
-    fn unpack(&self, packed: &Packed) -> Trigger {
-        let mut specification = Specification::new(&packed.text[usize::from(packed.id_length)..]);
-        if packed.zone != 0 {
-            specification.time_zone = self.zones[usize::from(packed.zone)].iana_name().map(str::to_owned);
+    fn unpack(&self, slot: u32, packed: &Packed) -> Trigger {
+        let extra = self.extra(slot, packed);
+        let text =
+            |text: fn(&Extra) -> &Option<Box<str>>| extra.and_then(|extra| text(extra).as_deref().map(str::to_owned));
+        let written = text(|extra| &extra.written).or_else(|| packed.id.expression()).unwrap_or_default();
+        let mut specification = Specification::new(written);
+        let zone = &self.zones[usize::from(packed.zone)];
+        if zone.is_named {
+            let name = zone.timetable.zone().iana_name().map(str::to_owned);
+            specification.time_zone = text(|extra| &extra.zone_name).or(name);
         }
-        let mut description = None;
-        if let Some(extra) = &packed.extra {
-            let text = |text: &Option<Box<str>>| text.as_deref().map(str::to_owned);
-            specification.group = text(&extra.group);
-            specification.start = extra.start;
-            specification.end = extra.end;
-            specification.window_minutes = extra.window_minutes;
-            specification.time_zone = text(&extra.zone_name).or(specification.time_zone);
-            description = text(&extra.description);
-        }
-        Trigger::new(ScheduleId::from(packed.id()), specification).with_description(description)
+        specification.group = text(|extra| &extra.group);
+        specification.start = extra.and_then(|extra| extra.start);
+        specification.end = extra.and_then(|extra| extra.end);
+        specification.window_minutes = extra.and_then(|extra| extra.window_minutes);
+        Trigger::new(packed.id.clone(), specification).with_description(text(|extra| &extra.description))
     }
 }
 
+fn name<'a>(
+    packed: &'a Slab<Packed>,
+    extras: &'a HashMap<u32, Extra>,
+    slot: u32,
+) -> Option<(&'a str, Option<&'a str>)> {
+    let packed = packed.get(slot)?;
+    let group = || extras.get(&slot)?.group.as_deref();
+    Some((packed.id.as_str(), if packed.has_extra { group() } else { None }))
+}
+
 /// The occurrences from the next one on and before `oldest`. Stepping through them would take as long as they were many.
-fn missed(packed: &Packed, timetable: &Timetable, oldest: Timestamp) -> Missed {
-    let first = packed.next;
+fn missed(id: &ScheduleId, first: Timestamp, timetable: &Timetable, oldest: Timestamp) -> Missed {
     let last = timetable.previous_before(oldest).unwrap_or(first);
     let (count, is_exact) = match timetable.expression() {
         Expression::Rate(rate) => {
@@ -264,7 +293,7 @@ fn missed(packed: &Packed, timetable: &Timetable, oldest: Timestamp) -> Missed {
             (count.min(COUNTED) as u64, count <= COUNTED)
         }
     };
-    Missed::new(ScheduleId::from(packed.id()), count, is_exact, first, last)
+    Missed::new(id.clone(), count, is_exact, first, last)
 }
 
 fn millis(duration: Duration) -> u64 {
@@ -272,18 +301,18 @@ fn millis(duration: Duration) -> u64 {
 }
 
 /// What only some triggers have; nothing for a bare expression in any zone.
-fn extra(trigger: &Trigger, zone: &TimeZone) -> Option<Box<Extra>> {
-    let Specification { time_zone, start, end, window_minutes, group, .. } = &trigger.specification;
+fn extra(trigger: &Trigger, zone: &TimeZone) -> Option<Extra> {
+    let Specification { expression, time_zone, start, end, window_minutes, group, .. } = &trigger.specification;
+    let is_told = trigger.schedule_id.expression().is_some_and(|told| told == *expression);
     let zone_name = time_zone.as_deref().filter(|name| zone.iana_name() != Some(name));
-    let any = group.is_some() || start.is_some() || end.is_some() || window_minutes.is_some();
-    (any || trigger.description.is_some() || zone_name.is_some()).then(|| {
-        Box::new(Extra {
-            group: group.as_deref().map(Into::into),
-            start: *start,
-            end: *end,
-            window_minutes: *window_minutes,
-            description: trigger.description.as_deref().map(Into::into),
-            zone_name: zone_name.map(Into::into),
-        })
-    })
+    let extra = Extra {
+        group: group.as_deref().map(Into::into),
+        start: *start,
+        end: *end,
+        window_minutes: *window_minutes,
+        description: trigger.description.as_deref().map(Into::into),
+        written: (!is_told).then(|| expression.as_str().into()),
+        zone_name: zone_name.map(Into::into),
+    };
+    (extra != Extra::default()).then_some(extra)
 }

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use kairos::Result;
 use kairos::backend::Trigger;
 
-use super::{Packed, Triggers};
+use super::Triggers;
 use crate::saved;
 
 /// A trigger, the slot that it is in, and its next occurrence if it has one.
@@ -13,13 +13,12 @@ pub(crate) type Placed = (u32, Trigger, Option<Timestamp>);
 impl Triggers {
     /// All triggers, in the order in which they are due; those that never fire again come last.
     pub(crate) fn placed(&self) -> Vec<Placed> {
-        let Self { packed, by_key: _, hasher: _, timers, zones: _ } = self;
+        let Self { packed, timers, .. } = self;
         let due = timers.in_order().into_iter().map(|(slot, _)| (slot, true));
         let rest = packed.slots_from(0).map(|(slot, _)| (slot, false)).filter(|(slot, _)| timers.due(*slot).is_none());
         let placed = |(slot, fires): (u32, bool)| {
             let row = packed.get(slot)?;
-            let Packed { text: _, id_length: _, zone: _, expression: _, next, extra: _ } = row;
-            Some((slot, self.unpack(row), fires.then_some(*next)))
+            Some((slot, self.unpack(slot, row), fires.then(|| row.next())))
         };
         due.chain(rest).filter_map(placed).collect()
     }

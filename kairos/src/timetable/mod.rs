@@ -63,6 +63,13 @@ impl Timetable {
         Timetable { expression, zone, wall, anchor: Timestamp::UNIX_EPOCH, start: None, end: None }
     }
 
+    /// The same for another expression. What has been found out about the zone is shared.
+    #[must_use]
+    pub fn with_expression(mut self, expression: Expression) -> Timetable {
+        self.expression = expression;
+        self
+    }
+
     /// The instant from which a rate without a start counts, such as the schedule's creation. It is the rate's first fire
     /// time; means nothing to other expressions.
     #[must_use]
