@@ -4,6 +4,7 @@ mod saved;
 
 use std::collections::VecDeque;
 use std::fmt;
+use std::io::Write as _;
 use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -276,7 +277,7 @@ impl MemoryQueue {
     /// Takes what is visible, and says when something else will be.
     fn take(&self, max: usize) -> (Vec<Delivery>, Option<Timestamp>) {
         let (mut state, now) = self.lock();
-        let mut deliveries = Vec::new();
+        let mut deliveries = Vec::with_capacity(max.min(state.messages.len()));
         while deliveries.len() < max
             && let Some(slot) = state.visible.pop(tick(now))
         {
@@ -289,7 +290,7 @@ impl MemoryQueue {
             }
             entry.receive_count += 1;
             entry.deliveries += 1;
-            let receipt = Receipt::new(format!("{slot}-{}-{}", entry.sequence, entry.deliveries));
+            let receipt = receipt(slot, entry);
             let delivery = Delivery::new(message_id, receipt, entry.sent_at, entry.body.clone())
                 .with_receive_count(entry.receive_count)
                 .with_redriven(entry.redriven);
@@ -422,6 +423,18 @@ enum Found {
     Late,
     /// A message that was acknowledged, buried or dropped.
     Gone,
+}
+
+/// It is made for each delivery: without a text in between.
+fn receipt(slot: u32, entry: &Entry) -> Receipt {
+    // Two numbers of 10 digits, one of 20, and what is between them.
+    let mut room = [0; 42];
+    let mut left = &mut room[..];
+    let written = write!(left, "{slot}-{}-{}", entry.sequence, entry.deliveries);
+    let unused = left.len();
+    let text = str::from_utf8(&room[..room.len() - unused]);
+    debug_assert!(written.is_ok() && text.is_ok(), "there is room for numbers");
+    Receipt::new(text.unwrap_or_default())
 }
 
 /// When a message that stays away for `delay` is visible: never earlier, and at once only if there is nothing to wait for.

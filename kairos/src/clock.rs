@@ -30,21 +30,20 @@ pub trait ClockExt: Clock {
         self.sleep_until(later(self.now(), duration))
     }
 
-    /// The future's output, or `None` if it takes longer than `limit`; it is dropped then.
+    /// The future's output, or `None` if it takes longer than `limit`, counted from when it first has to wait; it is dropped then.
     fn within<F>(&self, limit: Duration, future: F) -> impl Future<Output = Option<F::Output>> + Send
     where
         F: Future + Send,
         F::Output: Send,
     {
-        let deadline = later(self.now(), limit);
         async move {
             let mut future = std::pin::pin!(future);
-            // Most of what is limited is there at once, and needs no timer.
+            // Most of what is limited is there at once, and needs neither a timer nor the time.
             let mut timer = None;
             poll_fn(|context| match future.as_mut().poll(context) {
                 Poll::Ready(output) => Poll::Ready(Some(output)),
                 Poll::Pending => {
-                    let timer = timer.get_or_insert_with(|| self.sleep_until(deadline));
+                    let timer = timer.get_or_insert_with(|| self.sleep(limit));
                     timer.as_mut().poll(context).map(|()| None)
                 }
             })

@@ -1,6 +1,7 @@
 //! What a process runs: the target, told from its ARN, URL or task name.
 
 use std::fmt;
+use std::sync::Arc;
 
 use thiserror::Error;
 
@@ -146,7 +147,8 @@ pub struct Target {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum Address {
     Arn(Arn),
-    Text(Box<str>),
+    /// Shared, as each execution hands its target on.
+    Text(Arc<str>),
 }
 
 const TASK_PREFIX: &str = "kairos:task:";

@@ -2,10 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::future::Future;
+use std::future::{Future, ready};
 use std::sync::Arc;
 
-use async_trait::async_trait;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 
@@ -69,23 +68,29 @@ impl fmt::Debug for Tasks {
     }
 }
 
-#[async_trait]
+impl Tasks {
+    fn find(&self, name: &str) -> Result<&Task> {
+        let unknown = || Error::new(ErrorKind::NotFound, format!("no task is registered under the name '{name}'"));
+        self.tasks.get(name).ok_or_else(unknown)
+    }
+}
+
 impl Invoker for Tasks {
-    async fn invoke(&self, invocation: &Invocation) -> Result<()> {
-        let Some(name) = invocation.target.task() else {
-            return match &self.others {
-                Some(others) => others.invoke(invocation).await,
-                None => Err(Error::new(
-                    ErrorKind::Unsupported,
-                    format!("this executor runs tasks only, not {} targets", invocation.target.kind()),
-                )),
-            };
-        };
-        let task = self
-            .tasks
-            .get(name)
-            .ok_or_else(|| Error::new(ErrorKind::NotFound, format!("no task is registered under the name '{name}'")))?;
-        task(invocation.clone()).await
+    // As `async_trait` would have it, but without a second box around that of the task.
+    fn invoke<'own, 'call, 'both>(&'own self, invocation: &'call Invocation) -> BoxFuture<'both, Result<()>>
+    where
+        'own: 'both,
+        'call: 'both,
+    {
+        match (invocation.target.task().map(|name| self.find(name)), &self.others) {
+            (Some(Ok(task)), _) => task(invocation.clone()),
+            (Some(Err(unknown)), _) => ready(Err(unknown)).boxed(),
+            (None, Some(others)) => others.invoke(invocation),
+            (None, None) => {
+                let message = format!("this executor runs tasks only, not {} targets", invocation.target.kind());
+                ready(Err(Error::new(ErrorKind::Unsupported, message))).boxed()
+            }
+        }
     }
 
     fn capabilities(&self) -> InvokerCapabilities {

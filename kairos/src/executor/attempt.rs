@@ -2,11 +2,14 @@
 
 use std::any::Any;
 use std::panic::AssertUnwindSafe;
+use std::pin::pin;
 use std::sync::atomic::Ordering;
+use std::task::Poll;
 use std::time::Duration;
 
-use futures_util::FutureExt as _;
 use futures_util::future::{Either, join, select};
+use futures_util::{FutureExt as _, poll};
+use uuid::Uuid;
 
 use super::plan::{self, End, Start};
 use super::{Executor, Verdict};
@@ -30,15 +33,15 @@ enum Called {
 struct Try<'a> {
     delivery: &'a Delivery,
     work: &'a WorkItem,
-    /// The token under which it is claimed.
-    owner: String,
+    /// The token under which it is claimed. Histories have it as text.
+    owner: Uuid,
     attempt: u32,
 }
 
 impl Executor {
     pub(super) async fn claim_and_run(&self, delivery: &Delivery, work: &WorkItem) -> Result<Verdict> {
-        let owner = self.chance.uuid().to_string();
-        let attempt = match self.claim(delivery, work, &owner).await {
+        let owner = self.chance.uuid();
+        let attempt = match self.claim(delivery, work, owner).await {
             Ok(Claimed::Granted { attempt }) => attempt,
             Ok(Claimed::Held { until }) => {
                 // A claim that ends later than any that is made now was made before the clock was set back, or by an executor whose
@@ -52,17 +55,17 @@ impl Executor {
                 return Ok(Verdict::Duplicate);
             }
             // It would come back for ever, to be refused each time.
-            Err(error) if !error.is_retryable() => return self.refuse(delivery, work, error).await,
+            Err(error) if !error.is_retryable() => return self.refuse(delivery, work, error).boxed().await,
             Err(error) => return Err(error),
         };
         let this = Try { delivery, work, owner, attempt };
-        match plan::start(work, attempt, delivery.redriven, self.clock.now(), &self.config) {
+        match plan::start(work, attempt, delivery.redriven, || self.clock.now(), &self.config) {
             Start::Skip(error) => {
                 self.record(&this, ExecutionState::Skipped, Some(&error)).await;
                 self.acknowledge(delivery).await?;
                 Ok(Verdict::Skipped)
             }
-            Start::GiveUp(error) => self.bury(&this, &error).await,
+            Start::GiveUp(error) => self.bury(&this, &error).boxed().await,
             Start::Run => match self.call_target(&this).await {
                 Called::Answered(result) => self.settle(&this, result).await,
                 // Whoever has the claim records how it ends. This message comes back by itself, to see that it has.
@@ -75,7 +78,7 @@ impl Executor {
     }
 
     /// Without history every delivery is granted, and counts as a try.
-    async fn claim(&self, delivery: &Delivery, work: &WorkItem, owner: &str) -> Result<Claimed> {
+    async fn claim(&self, delivery: &Delivery, work: &WorkItem, owner: Uuid) -> Result<Claimed> {
         let Some(history) = &self.history else {
             return Ok(Claimed::Granted { attempt: delivery.receive_count });
         };
@@ -83,7 +86,7 @@ impl Executor {
         let claim = |redriven: bool| async move {
             // Each request at its own time: a claim that is granted late lasts as long as any other.
             let now = self.clock.now();
-            let hold = Hold { owner: owner.into(), until: later(now, self.config.lease) };
+            let hold = Hold { owner: token(owner), until: later(now, self.config.lease) };
             history.claim(&Claim::new(work.clone(), hold, now).with_redriven(redriven)).await
         };
         // Later deliveries of a redriven message go on counting, or it would never come to the end of its tries.
@@ -114,8 +117,13 @@ impl Executor {
         Fut: Future<Output = Result<T>> + Send,
     {
         let seed = work.execution_id.uuid().as_u128();
-        let calls = retrying(&*self.clock, self.config.history_attempts, self.config.history_backoff, seed, call);
-        self.limited(operation, work, self.share_of_hold(2), calls).await
+        let (attempts, backoff) = (self.config.history_attempts, self.config.history_backoff);
+        let mut calls = pin!(retrying(&*self.clock, attempts, backoff, seed, call));
+        // What is there at once needs no limit, nor the room for one.
+        match poll!(&mut calls) {
+            Poll::Ready(result) => result,
+            Poll::Pending => self.limited(operation, work, self.share_of_hold(2), calls).boxed().await,
+        }
     }
 
     /// A part of the time for which both claim and message are held, a second at least.
@@ -143,15 +151,19 @@ impl Executor {
             Err(error) => return Called::Answered(Err(error)),
         };
         // Both making the future and polling it are the invoker's own code, whose faults must not harm other executions.
-        let call = AssertUnwindSafe(async { self.invoker.invoke(&invocation).await }).catch_unwind();
-        match select(std::pin::pin!(call), std::pin::pin!(self.keep(this))).await {
-            Either::Left((Ok(result), _)) => Called::Answered(result),
-            Either::Left((Err(panic), _)) => {
-                let message = format!("the target's code panicked: {}", text_of(&*panic));
-                Called::Answered(Err(Error::new(ErrorKind::Failed, message)))
-            }
-            Either::Right((called, _)) => called,
-        }
+        let mut call = pin!(AssertUnwindSafe(async { self.invoker.invoke(&invocation).await }).catch_unwind());
+        // What is there at once needs nobody to keep its claim, which takes several times the room.
+        let called = match poll!(&mut call) {
+            Poll::Ready(called) => called,
+            Poll::Pending => match select(call, self.keep(this).boxed()).await {
+                Either::Left((called, _)) => called,
+                Either::Right((lost, _)) => return lost,
+            },
+        };
+        Called::Answered(called.unwrap_or_else(|panic| {
+            let message = format!("the target's code panicked: {}", text_of(&*panic));
+            Err(Error::new(ErrorKind::Failed, message))
+        }))
     }
 
     /// What to call, and with what, if it is let in. Asked once it is claimed, so that history tells of what was refused.
@@ -166,9 +178,14 @@ impl Executor {
             attempt: this.attempt,
         };
         let payload = payload(process, &placeholders)?;
-        Ok(Invocation::new(target, process.clone(), *execution_id, *scheduled_time)
-            .with_payload(payload)
-            .with_attempt(this.attempt))
+        Ok(Invocation {
+            target,
+            payload,
+            process: process.clone(),
+            execution_id: *execution_id,
+            scheduled_time: *scheduled_time,
+            attempt: this.attempt,
+        })
     }
 
     /// Keeps claim and message while the target is at work. Ends when the call must be given up.
@@ -212,12 +229,12 @@ impl Executor {
         let Some(history) = &self.history else {
             return Ok(());
         };
-        history.renew(this.work.execution_id, &this.owner, later(self.clock.now(), self.config.lease)).await
+        history.renew(this.work.execution_id, &token(this.owner), later(self.clock.now(), self.config.lease)).await
     }
 
     async fn settle(&self, this: &Try<'_>, result: Result<()>) -> Result<Verdict> {
         let Try { delivery, work, attempt, .. } = *this;
-        match plan::end(work, result, attempt, delivery.redriven, self.clock.now(), &self.config) {
+        match plan::end(work, result, attempt, delivery.redriven, || self.clock.now(), &self.config) {
             End::Succeeded => {
                 self.record(this, ExecutionState::Succeeded, None).await;
                 self.acknowledge(delivery).await?;
@@ -228,7 +245,7 @@ impl Executor {
                 self.receiver.change_visibility(&delivery.receipt, delay).await?;
                 Ok(Verdict::Retrying { failure: Failure::from(&error), at: later(self.clock.now(), delay) })
             }
-            End::Dead(error) => self.bury(this, &error).await,
+            End::Dead(error) => self.bury(this, &error).boxed().await,
         }
     }
 
@@ -256,13 +273,17 @@ impl Executor {
         let Some(history) = &self.history else {
             return;
         };
-        let outcome = Outcome::new(this.work.execution_id, this.owner.as_str(), state, self.clock.now())
+        let outcome = Outcome::new(this.work.execution_id, token(this.owner), state, self.clock.now())
             .with_failure(error.map(Failure::from));
         if let Err(error) = self.insist("record", this.work, || history.record(&outcome)).await {
             self.counters.unrecorded.fetch_add(1, Ordering::Relaxed);
             tracing::warn!(execution = %this.work.execution_id, %state, %error, "an outcome could not be recorded");
         }
     }
+}
+
+fn token(owner: Uuid) -> String {
+    owner.hyphenated().encode_lower(&mut Uuid::encode_buffer()).to_owned()
 }
 
 /// What a panic said.

@@ -24,7 +24,7 @@ mod worker;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::{StreamExt as _, stream};
+use futures_util::{FutureExt as _, StreamExt as _, stream};
 
 use crate::backend::{DeadLetterReason, Delivery, History, Invoker, Receiver};
 use crate::chance::Chance;
@@ -202,7 +202,7 @@ impl Executor {
             }
             Err(error) => {
                 let reason = DeadLetterReason::new(Failure::from(&error));
-                (None, self.dead_letter(&delivery, &reason).await)
+                (None, self.dead_letter(&delivery, &reason).boxed().await)
             }
         };
         let verdict = result.unwrap_or_else(|error| {

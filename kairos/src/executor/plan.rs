@@ -30,23 +30,27 @@ pub(super) enum End {
     Dead(Error),
 }
 
-pub(super) fn start(work: &WorkItem, attempt: u32, redriven: bool, now: Timestamp, config: &ExecutorConfig) -> Start {
+/// The time is asked for only where it decides: most executions have no limit on age.
+pub(super) fn start(
+    work: &WorkItem,
+    attempt: u32,
+    redriven: bool,
+    now: impl FnOnce() -> Timestamp,
+    config: &ExecutorConfig,
+) -> Start {
     let max_attempts = max_attempts(work, config);
     if attempt > max_attempts {
         let message =
             format!("it has been tried {max_attempts} times already, which is its limit; the last try never came back");
         return Start::GiveUp(Error::new(ErrorKind::Failed, message));
     }
-    match max_age(work, redriven, config) {
-        Some(limit) if between(work.scheduled_time, now) > limit => {
-            let late = between(work.scheduled_time, now).as_secs();
-            Start::Skip(Error::new(
-                ErrorKind::Timeout,
-                format!("it is {late} s late; its limit is {} s", limit.as_secs()),
-            ))
-        }
-        _ => Start::Run,
+    let Some(limit) = max_age(work, redriven, config) else { return Start::Run };
+    let late = between(work.scheduled_time, now());
+    if late <= limit {
+        return Start::Run;
     }
+    let message = format!("it is {} s late; its limit is {} s", late.as_secs(), limit.as_secs());
+    Start::Skip(Error::new(ErrorKind::Timeout, message))
 }
 
 pub(super) fn end(
@@ -54,7 +58,7 @@ pub(super) fn end(
     result: Result<(), Error>,
     attempt: u32,
     redriven: bool,
-    now: Timestamp,
+    now: impl FnOnce() -> Timestamp,
     config: &ExecutorConfig,
 ) -> End {
     let Err(error) = result else {
@@ -66,7 +70,7 @@ pub(super) fn end(
     let backoff = config.backoff.delay(attempt, work.execution_id.uuid().as_u128());
     let delay = error.retry_after().map_or(backoff, |asked| asked.max(backoff));
     let too_late =
-        max_age(work, redriven, config).is_some_and(|limit| between(work.scheduled_time, later(now, delay)) > limit);
+        max_age(work, redriven, config).is_some_and(|limit| between(work.scheduled_time, later(now(), delay)) > limit);
     if too_late { End::Dead(error) } else { End::Retry(error, delay) }
 }
 
@@ -110,7 +114,7 @@ mod tests {
     #[test]
     fn an_execution_runs_within_its_limits() {
         let config = ExecutorConfig::default();
-        let start = |attempt, redriven, late| start(&limited(), attempt, redriven, after(late), &config);
+        let start = |attempt, redriven, late| start(&limited(), attempt, redriven, || after(late), &config);
         assert!(matches!(start(1, false, 600), Start::Run));
         assert!(matches!(start(3, false, 0), Start::Run));
         assert!(matches!(start(1, false, 601), Start::Skip(_)));
@@ -121,7 +125,7 @@ mod tests {
     #[test]
     fn a_failure_comes_back_only_if_it_may_pass_and_the_limits_allow_it() {
         let config = ExecutorConfig::default();
-        let end = |result, attempt, late| end(&limited(), result, attempt, false, after(late), &config);
+        let end = |result, attempt, late| end(&limited(), result, attempt, false, || after(late), &config);
         assert!(matches!(end(Ok(()), 9, 9_999), End::Succeeded));
         assert!(matches!(end(throttled(), 1, 0), End::Retry(..)));
         assert!(matches!(end(throttled(), 3, 0), End::Dead(_)));
@@ -133,10 +137,10 @@ mod tests {
     fn a_backfill_is_never_too_old_but_its_tries_are_limited() {
         let config = ExecutorConfig::default();
         let work = WorkItem { origin: Origin::Backfill, ..limited() };
-        assert!(matches!(start(&work, 1, false, after(999_999), &config), Start::Run));
-        assert!(matches!(start(&work, 4, false, after(999_999), &config), Start::GiveUp(_)));
-        assert!(matches!(end(&work, throttled(), 1, false, after(999_999), &config), End::Retry(..)));
-        assert!(matches!(end(&work, throttled(), 3, false, after(999_999), &config), End::Dead(_)));
+        assert!(matches!(start(&work, 1, false, || after(999_999), &config), Start::Run));
+        assert!(matches!(start(&work, 4, false, || after(999_999), &config), Start::GiveUp(_)));
+        assert!(matches!(end(&work, throttled(), 1, false, || after(999_999), &config), End::Retry(..)));
+        assert!(matches!(end(&work, throttled(), 3, false, || after(999_999), &config), End::Dead(_)));
     }
 
     #[test]
@@ -144,7 +148,7 @@ mod tests {
         let config = ExecutorConfig::default();
         for (asked, least) in [(0, config.backoff.base / 2), (120, Duration::from_secs(120))] {
             let error = Error::new(ErrorKind::Throttled, "busy").with_retry_after(Duration::from_secs(asked));
-            match end(&limited(), Err(error), 1, false, after(0), &config) {
+            match end(&limited(), Err(error), 1, false, || after(0), &config) {
                 End::Retry(_, delay) => assert!(delay >= least, "{delay:?}"),
                 other => panic!("{other:?}"),
             }

@@ -1,7 +1,7 @@
 //! The worker: receives and executes without end, until it is asked to stop.
 
-use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use futures_util::{FutureExt as _, StreamExt as _};
 
 use super::attempt::text_of;
 use super::{Executor, Handled};
-use crate::backend::{Delivery, Receipt};
+use crate::backend::Delivery;
 use crate::clock::ClockExt as _;
 use crate::retry::Backoff;
 use crate::shutdown::Shutdown;
@@ -121,9 +121,10 @@ impl Worker {
     pub async fn run_with(&self, mut shutdown: Shutdown, mut on_handled: impl FnMut(&Handled) + Send) -> WorkerReport {
         let mut report = WorkerReport::default();
         let mut in_flight = FuturesUnordered::new();
-        let mut deliveries: BTreeMap<Receipt, Delivery> = BTreeMap::new();
-        let mut done = |receipt: &Receipt, handled: &Handled, deliveries: &mut BTreeMap<Receipt, Delivery>| {
-            deliveries.remove(receipt);
+        let mut deliveries = Deliveries::default();
+        let mut done = |place: usize, handled: &Handled, deliveries: &mut Deliveries| {
+            report.handled += 1;
+            deliveries.remove(place);
             // Its faults must not harm the executions under way.
             if let Err(panic) = catch_unwind(AssertUnwindSafe(|| on_handled(handled))) {
                 tracing::error!(message = %handled.message_id, panic = text_of(&*panic), "the observer panicked");
@@ -136,6 +137,8 @@ impl Worker {
         let enough = self.config.batch.clamp(1, concurrency.div_ceil(2));
         let mut gathering: Fuse<BoxFuture<'static, ()>> = Fuse::terminated();
         let mut is_gathered = false;
+        let end = shutdown.clone();
+        let mut end_requested = pin!(shutdown.requested());
         loop {
             // A receive under way is kept: dropping it could drop what it has received.
             let room = concurrency.saturating_sub(in_flight.len());
@@ -150,38 +153,43 @@ impl Worker {
             }
             tokio::select! {
                 biased;
-                () = shutdown.requested() => break,
-                Some((receipt, handled)) = in_flight.next(), if !in_flight.is_empty() => {
-                    report.handled += 1;
-                    done(&receipt, &handled, &mut deliveries);
+                () = &mut end_requested => break,
+                Some((place, handled)) = in_flight.next(), if !in_flight.is_empty() => {
+                    done(place, &handled, &mut deliveries);
+                    // Those that have ended too, without asking for all else in between.
+                    while !end.is_requested()
+                        && let Some(Some((place, handled))) = in_flight.next().now_or_never()
+                    {
+                        done(place, &handled, &mut deliveries);
+                    }
                 }
                 () = &mut gathering => is_gathered = true,
                 (received, failed) = &mut receiving => {
                     failures = failed;
                     // It may be what another worker has just given back, as the end has been asked for.
-                    if shutdown.is_requested() {
+                    if end.is_requested() {
                         self.give_back(&received).await;
                         break;
                     }
                     for delivery in received {
-                        deliveries.insert(delivery.receipt.clone(), delivery.clone());
-                        let receipt = delivery.receipt.clone();
-                        in_flight.push(self.executor.handle(delivery).map(|handled| (receipt, handled)));
+                        let place = deliveries.insert(delivery.clone());
+                        in_flight.push(self.executor.handle(delivery).map(move |handled| (place, handled)));
                     }
                 }
             }
         }
         drop(receiving);
-        report.in_flight = in_flight.len();
+        let left = in_flight.len();
         let drained = self.executor.clock.within(self.config.grace, async {
-            while let Some((receipt, handled)) = in_flight.next().await {
-                report.handled += 1;
-                done(&receipt, &handled, &mut deliveries);
+            while let Some((place, handled)) = in_flight.next().await {
+                done(place, &handled, &mut deliveries);
             }
         });
-        if drained.await.is_none() {
+        let is_drained = drained.await.is_some();
+        report.in_flight = left;
+        if !is_drained {
             drop(in_flight);
-            report.unfinished = deliveries.into_values().collect();
+            report.unfinished = deliveries.into_rest();
             self.give_back(&report.unfinished).await;
         }
         report
@@ -208,5 +216,36 @@ impl Worker {
                 tracing::warn!(%error, "a delivery could not be given back; it comes back by itself");
             }
         }
+    }
+}
+
+/// The deliveries under way, each in a place of its own. Ended ones make room for new ones.
+#[derive(Debug, Default)]
+struct Deliveries {
+    places: Vec<Option<Delivery>>,
+    free: Vec<usize>,
+}
+
+impl Deliveries {
+    fn insert(&mut self, delivery: Delivery) -> usize {
+        match self.free.pop() {
+            Some(place) => {
+                self.places[place] = Some(delivery);
+                place
+            }
+            None => {
+                self.places.push(Some(delivery));
+                self.places.len() - 1
+            }
+        }
+    }
+
+    fn remove(&mut self, place: usize) {
+        self.places[place] = None;
+        self.free.push(place);
+    }
+
+    fn into_rest(self) -> Vec<Delivery> {
+        self.places.into_iter().flatten().collect()
     }
 }

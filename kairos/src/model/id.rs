@@ -9,6 +9,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use sha1::{Digest as _, Sha1};
 use uuid::Uuid;
 
 use super::policy::limits;
@@ -110,11 +111,9 @@ impl ProcessId {
         for chunk in name.as_bytes().chunks(CHUNK) {
             let mut encoded = [0; CHUNK / 3 * 4];
             let Ok(length) = URL_SAFE.encode_slice(chunk, &mut encoded) else { return false };
-            let Some((part, after)) = rest.split_at_checked(length) else { return false };
-            let is_same = |(id, encoded): (&u8, &u8)| *id == if *encoded == b'=' { b'.' } else { *encoded };
-            if !part.iter().zip(&encoded).all(is_same) {
-                return false;
-            }
+            let encoded = &mut encoded[..length];
+            encoded.iter_mut().rev().take_while(|byte| **byte == b'=').for_each(|byte| *byte = b'.');
+            let Some(after) = rest.strip_prefix(&*encoded) else { return false };
             rest = after;
         }
         rest.is_empty()
@@ -129,8 +128,9 @@ impl ProcessId {
 
 /// Whether a text consists of what ids consist of: such a text can break no line, no JSON and no path that it is put into.
 pub(super) fn may_be_id(text: &str) -> bool {
-    let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
-    !text.is_empty() && text.len() <= limits::ID && text.bytes().all(fits)
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() | matches!(byte, b'-' | b'_' | b'.');
+    // All bytes, whatever the first are: many are looked at in one step then.
+    !text.is_empty() && text.len() <= limits::ID && text.bytes().fold(true, |all, byte| all & fits(byte))
 }
 
 /// Standard base64 of the UTF-8 text with `+` as `-`, `/` as `_` and `=` as `.`: what a trigger's name may hold.
@@ -176,7 +176,7 @@ impl ExecutionId {
 
     /// The three parts end in a line feed each, which no process id and no time holds.
     fn derive(process: &ProcessId, scheduled: impl fmt::Display, key: &str) -> Self {
-        let id = |name: &[u8]| Self(Uuid::new_v5(&Self::NAMESPACE, name));
+        let id = |name: &[u8]| Self(version_5(&Self::NAMESPACE, name));
         // It is computed for each message and each execution, and nearly always fits here.
         let mut room = [0; 512];
         let mut left = &mut room[..];
@@ -192,6 +192,14 @@ impl ExecutionId {
     pub const fn uuid(self) -> Uuid {
         self.0
     }
+}
+
+/// As `Uuid::new_v5`, by the processor's own instructions where it has them: several times as fast.
+fn version_5(namespace: &Uuid, name: &[u8]) -> Uuid {
+    let hash = Sha1::new().chain_update(namespace).chain_update(name).finalize();
+    let mut bytes = [0; 16];
+    bytes.copy_from_slice(&hash[..16]);
+    uuid::Builder::from_sha1_bytes(bytes).into_uuid()
 }
 
 impl From<Uuid> for ExecutionId {
