@@ -6,7 +6,9 @@
 mod expressions;
 mod measure;
 mod paths;
+mod pipeline;
 mod schedules;
+mod simulation;
 mod table;
 
 use std::process::ExitCode;
@@ -20,7 +22,9 @@ commands:
   all        all of these
   expressions
              parse the expressions that are in use and find their next fire times, beside four other crates
-  schedules  register, fire and delete COUNT triggers in memory (1000000), beside a bare heap of the same timers
+  schedules  register, fire and cancel COUNT triggers in memory (1000000), beside bare timers and tokio-cron-scheduler
+  pipeline   dispatch and execute COUNT processes a round (20000), beside apalis and a bare channel
+  simulation a year of COUNT processes (10000), beside evaluating their expressions
 
 for scripts/instructions:
   paths      name the hot paths
@@ -36,10 +40,16 @@ fn main() -> ExitCode {
         (Some("all"), None) => {
             expressions::run();
             schedules::run(1_000_000);
+            pipeline::run(20_000);
+            simulation::run(10_000);
         }
         (Some("expressions"), None) => expressions::run(),
+        (Some("pipeline"), None) => pipeline::run(20_000),
+        (Some("pipeline"), Some(Ok(count))) if count >= 1_000 => pipeline::run(count),
         (Some("schedules"), None) => schedules::run(1_000_000),
         (Some("schedules"), Some(Ok(count))) if count >= 1_000 => schedules::run(count),
+        (Some("simulation"), None) => simulation::run(10_000),
+        (Some("simulation"), Some(Ok(count))) if count >= 1_000 => simulation::run(count),
         (Some("paths"), None) => paths::names().for_each(|name| println!("{name}")),
         (Some("path"), Some(Ok(count))) if path.is_some_and(|path| paths::run(&path, count as usize)) => {}
         _ => {

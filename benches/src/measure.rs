@@ -3,7 +3,8 @@
 
 use std::time::Duration;
 
-use cpu_time::ThreadTime;
+use cpu_time::{ProcessTime, ThreadTime};
+use kairos::clock::{Clock as _, SystemClock, between};
 use stats_alloc::Region;
 
 use crate::ALLOCATOR;
@@ -85,7 +86,23 @@ pub(crate) fn in_turns<const SIDES: usize>(
 }
 
 /// The round in the middle by time of an operation; nothing where there was none.
-fn median(mut rounds: Vec<Cost>) -> Cost {
+pub(crate) fn median(mut rounds: Vec<Cost>) -> Cost {
     rounds.sort_by(|one, other| one.nanos_each().total_cmp(&other.nanos_each()));
     rounds.get(rounds.len() / 2).copied().unwrap_or_default()
+}
+
+/// What work on several threads costs.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Parallel {
+    /// CPU time of the whole program.
+    pub(crate) cpu: Duration,
+    pub(crate) wall: Duration,
+}
+
+impl Parallel {
+    pub(crate) fn of(work: impl FnOnce()) -> Self {
+        let (cpu, wall) = (ProcessTime::now(), SystemClock.now());
+        work();
+        Self { cpu: cpu.elapsed(), wall: between(wall, SystemClock.now()) }
+    }
 }

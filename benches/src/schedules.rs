@@ -1,14 +1,15 @@
-//! A day of a million triggers in `MemorySchedules`, beside the same timers in a `BinaryHeap`.
+//! A day of a million triggers in `MemorySchedules`, beside the least that would fire them, and beside a peer.
 
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+mod bare;
+mod peer;
+
 use std::sync::Arc;
 
 use futures_util::FutureExt as _;
 use jiff::{SignedDuration, Timestamp};
-use kairos::backend::{ScheduleBackend as _, Trigger, TriggerKey};
-use kairos::clock::{Clock as _, ManualClock};
-use kairos::{Specification, Timetable};
+use kairos::Specification;
+use kairos::backend::{ScheduleBackend as _, Trigger};
+use kairos::clock::ManualClock;
 use kairos_memory::MemorySchedules;
 
 use crate::measure::Cost;
@@ -17,8 +18,29 @@ use crate::table::{Table, number};
 /// How many operations are measured at once, so that what they work on is made outside the measurement.
 const CHUNK: u32 = 10_000;
 const MINUTES_PER_DAY: u32 = 24 * 60;
-/// The minute of the day at which a tenth of all triggers fires.
+/// The minute of the day at which a tenth of all triggers fires, or all of them.
 const RUSH: u32 = 9 * 60;
+
+/// What fires triggers.
+trait Timers {
+    /// Adds triggers. The first is the one of this number, and so on.
+    fn add(&mut self, first: u32, triggers: &[Trigger]);
+    /// Whether it knows what is next.
+    fn is_next_known(&mut self) -> bool;
+    /// Fires all that is due, and sets each for its next occurrence. How many were due.
+    fn fire(&mut self, now: Timestamp) -> usize;
+    /// Cancels triggers, each with its number.
+    fn cancel(&mut self, triggers: &[(u32, Trigger)]);
+}
+
+/// When triggers fire.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Due {
+    /// Over the day, a tenth of them in one minute.
+    Spread,
+    /// All in one minute.
+    Together,
+}
 
 #[derive(Debug, Default)]
 struct Costs {
@@ -26,41 +48,71 @@ struct Costs {
     idle: Cost,
     rush: Cost,
     day: Cost,
+    together: Cost,
     cancel: Cost,
 }
 
-/// Prints what `count` triggers cost.
+/// Prints what `count` triggers cost, and what a hundredth and a tenth of them do.
 pub(crate) fn run(count: u32) {
-    let text: usize =
-        (0..count).map(specification).map(|spec| spec.expression.len() + spec.schedule_id().as_str().len()).sum();
-    println!("{count} distinct daily schedules, a tenth of them due in the same minute\n");
-    let (wheel, heap) = (wheel(count), heap(count));
-
-    let mut times = Table::new(&["ns per operation", "operations", "kairos", "bare heap", "ratio", "allocations"]);
-    for (name, ours, theirs) in [
-        ("register", wheel.register, heap.register),
-        ("ask what is next, idle", wheel.idle, heap.idle),
-        ("fire, all in one minute", wheel.rush, heap.rush),
-        ("fire, over the day", wheel.day, heap.day),
-        ("cancel every other", wheel.cancel, heap.cancel),
-    ] {
-        let (ours_each, theirs_each) = (ours.nanos_each(), theirs.nanos_each());
-        let ratio = number(ours_each / theirs_each);
-        let allocations = number(ours.allocations_each());
-        times.row(name, [ours.operations.to_string(), number(ours_each), number(theirs_each), ratio, allocations]);
-    }
-    times.print();
-
-    let mut bytes = Table::new(&["bytes per schedule", "kairos", "bare heap", "ratio"]);
-    let (ours, theirs) = (wheel.register.bytes_each(), heap.register.bytes_each());
-    bytes.row("all", [number(ours), number(theirs), number(ours / theirs)]);
-    #[allow(clippy::cast_precision_loss, reason = "shown to three digits")]
-    let text = text as f64 / f64::from(count);
-    bytes.row("of these, id and expression as text", [number(text)]);
-    bytes.print();
     println!(
-        "The bare heap holds due times and timetables: no ids, no texts, no lookup, no deletion but by mark and sweep."
+        "distinct daily schedules, a tenth of them due in one minute; and as many that are all due in one minute\n"
     );
+    let header = ["CPU ns each", "bytes", "register", "idle", "fire: a tenth", "all", "over the day", "cancel half"];
+    let mut table = Table::new(&header);
+    let ours = |count: u32| measure(count, Kairos::new);
+    let (few, some, all) = (ours(count / 100), ours(count / 10), ours(count));
+    for (count, costs) in [(count / 100, &few), (count / 10, &some), (count, &all)] {
+        table.row(&format!("kairos, {count}"), cells(costs));
+    }
+    let evaluated = [
+        ("map of minutes to lists", measure(count, bare::Minutes::new)),
+        ("binary heap", measure(count, bare::Heap::new)),
+        ("tokio-util's DelayQueue", measure(count, bare::Delays::new)),
+    ];
+    for (name, costs) in &evaluated {
+        table.row(&format!("{name}, {count}"), cells(costs));
+    }
+    let blind = measure(count, bare::Blind::new);
+    table.row(&format!("map of minutes, nothing evaluated, {count}"), cells(&blind));
+    table.print();
+
+    let mut table = Table::new(&["kairos's cost in times that of", "fire: a tenth", "all", "over the day"]);
+    let ratio = |theirs: &Costs| {
+        [
+            all.rush.nanos_each() / theirs.rush.nanos_each(),
+            all.together.nanos_each() / theirs.together.nanos_each(),
+            all.day.nanos_each() / theirs.day.nanos_each(),
+        ]
+    };
+    for (name, costs) in &evaluated {
+        table.row(name, ratio(costs).map(number));
+    }
+    table.row("map of minutes, nothing evaluated", ratio(&blind).map(number));
+    table.print();
+
+    let [register, fire] = [all.register.allocations_each(), all.day.allocations_each()].map(number);
+    println!("allocations of kairos: {register} a trigger, {fire} a fire");
+    let (id, both) = text(count);
+    println!("bytes of text of a trigger: {id:.1} of its id, {:.1} of its expression\n", both - id);
+    peer::run();
+}
+
+fn cells(costs: &Costs) -> impl Iterator<Item = String> {
+    let times = [&costs.register, &costs.idle, &costs.rush, &costs.together, &costs.day, &costs.cancel];
+    std::iter::once(number(costs.register.bytes_each())).chain(times.map(|cost| number(cost.nanos_each())))
+}
+
+/// How long the ids are, and ids and expressions together.
+fn text(count: u32) -> (f64, f64) {
+    let (mut ids, mut all) = (0, 0);
+    for specification in (0..count).map(|number| specification(number, Due::Spread)) {
+        let id = specification.schedule_id().as_str().len();
+        ids += id;
+        all += id + specification.expression.len();
+    }
+    #[allow(clippy::cast_precision_loss, reason = "shown to three digits")]
+    let each = |bytes: usize| bytes as f64 / f64::from(count);
+    (each(ids), each(all))
 }
 
 fn start() -> Timestamp {
@@ -68,21 +120,25 @@ fn start() -> Timestamp {
 }
 
 /// Distinct texts that all mean "daily", at a minute of the day that depends on the number.
-fn specification(number: u32) -> Specification {
+fn specification(number: u32, due: Due) -> Specification {
     const DAYS: [&str; 4] = ["*", "1-31", "1/1", "*/1"];
     const MONTHS: [&str; 3] = ["*", "1-12", "JAN-DEC"];
-    let (minute, variant) = match number % 10 {
-        0 => (RUSH, number / 10),
-        _ => (number % MINUTES_PER_DAY, number / MINUTES_PER_DAY * 10 + number % 10),
+    const NINE: [&str; 10] =
+        ["0 9", "00 9", "000 9", "0-0 9", "00-0 9", "0 09", "00 09", "000 09", "0-0 09", "00-0 09"];
+    let in_words = |minute: u32| format!("{} {}", minute % 60, minute / 60);
+    let (time, variant) = match (due, number % 10) {
+        (Due::Together, last) => (NINE[last as usize].to_owned(), number / 10),
+        (Due::Spread, 0) => (in_words(RUSH), number / 10),
+        (Due::Spread, last) => (in_words(number % MINUTES_PER_DAY), number / MINUTES_PER_DAY * 10 + last),
     };
     let (days, variant) = (DAYS[variant as usize % DAYS.len()], variant / 4);
     let (months, variant) = (MONTHS[variant as usize % MONTHS.len()], variant / 3);
     let (first, last) = (1970 + variant % 55, 2040 + variant / 55 % 160);
-    Specification::new(format!("cron({} {} {days} {months} ? {first}-{last})", minute % 60, minute / 60))
+    Specification::new(format!("cron({time} {days} {months} ? {first}-{last})"))
 }
 
-fn trigger(number: u32) -> Trigger {
-    let specification = specification(number);
+fn trigger(number: u32, due: Due) -> Trigger {
+    let specification = specification(number, due);
     Trigger::new(specification.schedule_id(), specification)
 }
 
@@ -90,105 +146,84 @@ fn chunks(count: u32) -> impl Iterator<Item = std::ops::Range<u32>> {
     (0..count).step_by(CHUNK as usize).map(move |from| from..(from + CHUNK).min(count))
 }
 
-fn minutes() -> impl Iterator<Item = (u32, Timestamp)> {
-    (0..MINUTES_PER_DAY).map(|minute| (minute, start() + SignedDuration::from_mins(i64::from(minute) + 1)))
+/// Fires through some minutes of the day, one after the other.
+fn fire(timers: &mut impl Timers, minutes: std::ops::Range<u32>, cost: &mut Cost) {
+    let ends = minutes.map(|minute| start() + SignedDuration::from_secs(i64::from(minute) * 60 + 59));
+    let fired: usize = cost.add(0, || ends.map(|end| timers.fire(end)).sum());
+    cost.operations += fired;
 }
 
-fn now<T>(future: impl Future<Output = T>) -> T {
+fn measure<T: Timers>(count: u32, new: impl Fn() -> T) -> Costs {
+    let mut costs = Costs::default();
+    let mut timers = register(count, Due::Spread, &new, &mut costs.register);
+    costs.idle.add(1_000, || assert!((0..1_000).all(|_| timers.is_next_known()), "something is next"));
+    fire(&mut timers, 0..RUSH, &mut costs.day);
+    fire(&mut timers, RUSH..RUSH + 1, &mut costs.rush);
+    fire(&mut timers, RUSH + 1..MINUTES_PER_DAY, &mut costs.day);
+    assert_eq!(costs.rush.operations + costs.day.operations, count as usize, "each fires once a day");
+    for chunk in chunks(count) {
+        let triggers: Vec<_> = chunk.step_by(2).map(|number| (number, trigger(number, Due::Spread))).collect();
+        costs.cancel.add(triggers.len(), || timers.cancel(&triggers));
+    }
+    drop(timers);
+
+    let mut timers = register(count, Due::Together, &new, &mut Cost::default());
+    fire(&mut timers, 0..MINUTES_PER_DAY, &mut costs.together);
+    assert_eq!(costs.together.operations, count as usize, "each fires once a day");
+    costs
+}
+
+fn register<T: Timers>(count: u32, due: Due, new: impl Fn() -> T, cost: &mut Cost) -> T {
+    let mut times = Cost::default();
+    // What is kept of the triggers themselves counts, in bytes: ids are shared.
+    let timers = cost.add(0, || {
+        let mut timers = new();
+        for chunk in chunks(count) {
+            let triggers: Vec<Trigger> = chunk.clone().map(|number| trigger(number, due)).collect();
+            times.add(triggers.len(), || timers.add(chunk.start, &triggers));
+        }
+        timers
+    });
+    *cost = Cost { bytes: cost.bytes, ..times };
+    timers
+}
+
+pub(crate) fn now<T>(future: impl Future<Output = T>) -> T {
     #[allow(clippy::expect_used, reason = "nothing in memory has to wait")]
     future.now_or_never().expect("it does not wait")
 }
 
-fn wheel(count: u32) -> Costs {
-    let mut costs = Costs::default();
-    let clock = ManualClock::at(start());
-    let schedules = costs.register.add(0, || MemorySchedules::new(Arc::new(clock.clone())));
-    for chunk in chunks(count) {
-        let triggers: Vec<Trigger> = chunk.map(trigger).collect();
-        let created = costs
-            .register
-            .add(triggers.len(), || triggers.iter().filter(|trigger| now(schedules.create(trigger)).is_ok()).count());
-        assert_eq!(created, triggers.len(), "every specification is sound and distinct");
+struct Kairos {
+    clock: ManualClock,
+    schedules: MemorySchedules,
+}
+
+impl Kairos {
+    fn new() -> Self {
+        let clock = ManualClock::at(start());
+        Self { schedules: MemorySchedules::new(Arc::new(clock.clone())), clock }
     }
-    assert_eq!(schedules.len(), count as usize, "every specification is distinct");
-    let asked = costs.idle.add(1_000, || (0..1_000).filter_map(|_| schedules.next_due()).count());
-    assert_eq!(asked, 1_000);
-    let take = |most| {
-        let mut taken = 0;
-        loop {
-            match schedules.take_due(1_000).len() {
-                0 => return taken,
-                some => taken += some,
-            }
-            assert!(taken <= most, "nothing fires twice");
+}
+
+impl Timers for Kairos {
+    fn add(&mut self, _: u32, triggers: &[Trigger]) {
+        for trigger in triggers {
+            assert!(now(self.schedules.create(trigger)).is_ok(), "every specification is sound and distinct");
         }
-    };
-    for (minute, end) in minutes() {
-        clock.advance_to(end - SignedDuration::from_secs(1));
-        let cost = if minute == RUSH { &mut costs.rush } else { &mut costs.day };
-        let taken = cost.add(0, || take(count as usize));
-        cost.operations += taken;
     }
-    assert_eq!(costs.rush.operations + costs.day.operations, count as usize, "each fires once a day");
-    for chunk in chunks(count) {
-        let keys: Vec<TriggerKey> = chunk.step_by(2).map(|number| trigger(number).key()).collect();
-        costs.cancel.add(keys.len(), || keys.iter().for_each(|key| drop(now(schedules.delete(key)))));
-    }
-    assert_eq!(schedules.len(), count as usize / 2);
-    costs
-}
 
-/// The least that fires the same occurrences.
-struct Heap {
-    timers: BinaryHeap<Reverse<(Timestamp, u32)>>,
-    timetables: Vec<Timetable>,
-    cancelled: Vec<bool>,
-}
-
-fn heap(count: u32) -> Costs {
-    let mut costs = Costs::default();
-    let clock = ManualClock::at(start());
-    let mut heap = Heap { timers: BinaryHeap::new(), timetables: Vec::new(), cancelled: Vec::new() };
-    for chunk in chunks(count) {
-        let specifications: Vec<Specification> = chunk.clone().map(specification).collect();
-        costs.register.add(specifications.len(), || {
-            for (number, specification) in chunk.zip(&specifications) {
-                let Ok(timetable) = specification.timetable(clock.now()) else { continue };
-                if let Some(next) = timetable.next_after(clock.now()) {
-                    heap.timers.push(Reverse((next, number)));
-                }
-                heap.timetables.push(timetable);
-                heap.cancelled.push(false);
-            }
-        });
+    fn is_next_known(&mut self) -> bool {
+        self.schedules.next_due().is_some()
     }
-    let asked = costs.idle.add(1_000, || (0..1_000).filter_map(|_| std::hint::black_box(&heap.timers).peek()).count());
-    assert_eq!(asked, 1_000);
-    for (minute, end) in minutes() {
-        clock.advance_to(end - SignedDuration::from_secs(1));
-        let cost = if minute == RUSH { &mut costs.rush } else { &mut costs.day };
-        let taken = cost.add(0, || heap.fire(clock.now()));
-        cost.operations += taken;
-    }
-    assert_eq!(costs.rush.operations + costs.day.operations, count as usize, "each fires once a day");
-    costs.cancel.add(count as usize / 2, || {
-        (0..count as usize).step_by(2).for_each(|number| heap.cancelled[number] = true);
-        let Heap { timers, cancelled, .. } = &mut heap;
-        timers.retain(|Reverse((_, number))| !cancelled[*number as usize]);
-    });
-    costs
-}
 
-impl Heap {
     fn fire(&mut self, now: Timestamp) -> usize {
-        let mut fired = 0;
-        while let Some(Reverse((due, number))) = self.timers.peek().copied().filter(|Reverse((due, _))| *due <= now) {
-            self.timers.pop();
-            fired += 1;
-            if let Some(next) = self.timetables[number as usize].next_after(due) {
-                self.timers.push(Reverse((next, number)));
-            }
+        self.clock.advance_to(now);
+        std::iter::repeat_with(|| self.schedules.take_due(1_000).len()).take_while(|taken| *taken > 0).sum()
+    }
+
+    fn cancel(&mut self, triggers: &[(u32, Trigger)]) {
+        for (_, trigger) in triggers {
+            assert!(now(self.schedules.delete(&trigger.key())).is_ok(), "it is there");
         }
-        fired
     }
 }
