@@ -5,7 +5,7 @@ use kairos::{Error, ErrorKind, Policy, Result};
 macro_rules! names {
     ($($(#[$doc:meta])* $field:ident: $parameter:literal, $variable:literal;)*) => {
         /// The names of everything that an installation consists of: by hand, from [environment variables](Self::with_environment), or from
-        /// the [parameter store](Self::from_parameters), where the older system keeps them too. Variables override parameters.
+        /// the parameter store (`from_parameters`, with the feature `ssm`), where the older system keeps them too. Variables override parameters.
         ///
         /// | field | parameter | variable |
         /// | --- | --- | --- |

@@ -144,7 +144,7 @@ impl MemorySchedules {
     /// clock wakes in no time; [`Duration::MAX`] is without limit.
     ///
     /// An occurrence of exactly this age still fires. Its age counts from when it was to fire, which is its nominal time, or a moment
-    /// within its [flexible window](Specification::window_minutes). Of all that are older, the first and the last and how many they
+    /// within its [flexible window](kairos::Specification::window_minutes). Of all that are older, the first and the last and how many they
     /// were goes to the [account](Self::missed), without a step for each: returning after a year costs about as much as after a day.
     #[must_use]
     pub fn with_catch_up(mut self, window: Duration) -> Self {

@@ -44,6 +44,13 @@ pub fn count(metrics: &mut Metrics, result: &Result<Dispatched>) {
     metrics.count("Dispatched", result.as_ref().map_or(0, |dispatched| dispatched.queued as u64));
 }
 
+/// By how much an occurrence is dispatched later than it should be, where its trigger says and a first part of it is meant.
+pub fn late(metrics: &mut Metrics, input: &TriggerInput, got_at: Timestamp) {
+    if let (Some(scheduled_time), None) = (input.scheduled_time, &input.cursor) {
+        metrics.duration("DispatchLateness", between(scheduled_time, got_at));
+    }
+}
+
 /// The function `dispatcher`.
 #[derive(Clone, Debug)]
 pub struct DispatcherFunction {
@@ -71,8 +78,12 @@ impl DispatcherFunction {
         let (payload, context) = event.into_parts();
         let clock = &self.installation.clock;
         let began = clock.now();
-        let result = self.answer(&payload, &context, began).await;
         let mut metrics = self.installation.metrics();
+        let input = TriggerInput::from_json(&payload.to_string());
+        let result = match input.inspect(|input| late(&mut metrics, input, began)) {
+            Ok(input) => self.answer(input, &context, began).await,
+            Err(error) => Err(error),
+        };
         count(&mut metrics, &result);
         metrics.duration("BatchDuration", between(began, clock.now()));
         metrics.property("requestId", context.request_id.as_str());
@@ -90,8 +101,7 @@ impl DispatcherFunction {
         }
     }
 
-    async fn answer(&self, payload: &Value, context: &Context, got_at: Timestamp) -> Result<Dispatched> {
-        let input = TriggerInput::from_json(&payload.to_string())?;
+    async fn answer(&self, input: TriggerInput, context: &Context, got_at: Timestamp) -> Result<Dispatched> {
         let hand_on = |rest| self.invoke_itself(&context.invoked_function_arn, rest);
         dispatch(&self.dispatcher, input, got_at, deadline(context, got_at), hand_on).await
     }

@@ -104,7 +104,7 @@ impl Default for ExecutorConfig {
             backoff: Backoff::new(Duration::from_secs(5), Duration::from_secs(15 * 60)),
             lease: Duration::from_secs(60),
             call_limit: Duration::from_secs(15 * 60),
-            history_attempts: 4,
+            history_attempts: 8,
             history_backoff: Backoff::new(Duration::from_millis(100), Duration::from_secs(2)),
         }
     }

@@ -13,7 +13,7 @@ use kairos::shutdown::Shutdown;
 use kairos::{Body, Dispatcher, Error, ErrorKind, Failure, Result, TriggerInput};
 
 use super::Metered;
-use crate::functions::dispatch::{cause, count, dispatch};
+use crate::functions::dispatch::{cause, count, dispatch, late};
 
 /// How many occurrences are dispatched at once.
 const LANES: usize = 4;
@@ -117,6 +117,7 @@ impl Triggers {
 
     async fn dispatch(&self, delivery: &Delivery, began: Timestamp) -> Result<Dispatched> {
         let input = TriggerInput::from_json(&delivery.body.to_json())?;
+        self.metrics.add(|metrics| late(metrics, &input, began));
         // Input without an occurrence is of the time at which it was sent: the same at each delivery.
         let (got_at, deadline) = (delivery.sent_at, later(began, SLICE));
         dispatch(&self.dispatcher, input, got_at, deadline, |rest| self.send(rest)).await
