@@ -2,9 +2,11 @@
 
 use std::convert::Infallible;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::response::Response;
+use kairos::scheduler::SchedulerConfig;
 use kairos_aws::DynamoHistory;
 use lambda_http::aws_lambda_events::apigw::{ApiGatewayRequestAuthorizer, ApiGatewayRequestIdentity};
 use lambda_http::http::uri::PathAndQuery;
@@ -16,6 +18,11 @@ use serde_json::Value;
 use super::{Installation, SetupError};
 use crate::http::{Api, Caller, router};
 
+/// How long a request waits for others that change the same schedule, and how long one call of the scheduler service may take: API Gateway
+/// gives up after 29 s, and by then a caller is to know whether to come again.
+const PATIENCE: Duration = Duration::from_secs(12);
+const CALL_LIMIT: Duration = Duration::from_secs(12);
+
 /// The router over the tables, the triggers and the queue of an installation.
 ///
 /// # Errors
@@ -23,7 +30,10 @@ use crate::http::{Api, Caller, router};
 pub fn api(installation: &Installation) -> Result<Router, SetupError> {
     let Installation { config, sdk, clock, .. } = installation;
     let history = DynamoHistory::new(&aws_sdk_dynamodb::Client::new(sdk), &config.tables()?);
-    Ok(router(Api::new(config.scheduler(sdk)?, clock.clone()).with_history(Arc::new(history))))
+    let mut limits = SchedulerConfig::default().with_policy(config.policy());
+    (limits.patience, limits.call_limit) = (PATIENCE, CALL_LIMIT);
+    let scheduler = config.scheduler(sdk)?.with_config(limits);
+    Ok(router(Api::new(scheduler, clock.clone()).with_history(Arc::new(history))))
 }
 
 /// Answers one request, and logs a line of it.
