@@ -9,3 +9,8 @@ pub mod orders;
 pub mod signal;
 #[cfg(feature = "aws")]
 pub mod telemetry;
+
+/// The examples of the README, as they stand there.
+#[cfg(all(doctest, feature = "aws"))]
+#[doc = include_str!("../../README.md")]
+pub struct Readme;

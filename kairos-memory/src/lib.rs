@@ -45,8 +45,3 @@ pub use queue::{DeadLetter, MemoryQueue, SavedQueue};
 pub use schedules::{Firing, MemorySchedules, Missed, SavedSchedules};
 pub use simulation::Simulation;
 pub use store::{MemoryStore, SavedStore};
-
-/// The examples of the README, as they stand there.
-#[cfg(doctest)]
-#[doc = include_str!("../../README.md")]
-pub struct Readme;
