@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+use kairos::page::Cursor;
+use kairos::{ScheduleId, TriggerInput};
+use kairos_examples::functions::dispatch::late;
 use kairos_examples::telemetry::Metrics;
 use serde_json::Value;
 
@@ -84,4 +87,23 @@ fn nothing_but_zeros_is_idle() {
     assert!(metrics.is_idle());
     metrics.count("Executed", 1);
     assert!(!metrics.is_idle());
+}
+
+#[test]
+fn a_dispatch_is_late_where_its_trigger_says_when_it_should_be() {
+    let lateness = |input: TriggerInput| {
+        let mut metrics = Metrics::new("Kairos", "Tareas");
+        late(&mut metrics, &input, "2026-01-05T09:00:07Z".parse().unwrap());
+        let line: Value = serde_json::from_str(&metrics.line("2026-01-05T09:00:07Z".parse().unwrap())).unwrap();
+        line.get("DispatchLateness").cloned()
+    };
+    let nine = TriggerInput::new(ScheduleId::from("calendarizacion-x"), "2026-01-05T09:00:00Z".parse().unwrap());
+    assert_eq!(lateness(nine.clone()), Some(serde_json::json!([7_000])));
+    // What goes on is as late as it takes, and an older trigger does not say.
+    let mut rest = nine.clone();
+    rest.cursor = Some(Cursor::new("siguiente"));
+    assert_eq!(lateness(rest), None);
+    let mut older = nine;
+    older.scheduled_time = None;
+    assert_eq!(lateness(older), None);
 }
