@@ -11,6 +11,7 @@ use kairos::expression::Expression;
 use kairos::{Timetable, zone};
 
 use crate::measure::{Cost, in_turns};
+use crate::paths::CRONS;
 use crate::table::{Table, number};
 use peers::{Cron, Croner, CronerZoned, Cronexpr, Fields, Peer, Saffron};
 
@@ -204,20 +205,6 @@ fn searching_beside<P: Peer>(samples: &[Sample], name: &str, table: &mut Table, 
 
 /// Kairos alone, by what an expression uses.
 fn kinds() {
-    const KINDS: [&str; 12] = [
-        "* * * * ? *",
-        "0/15 8-17 ? * MON-FRI *",
-        "0 9 * * ? *",
-        "0 9 1,15 * ? *",
-        "0 0 L * ? *",
-        "0 9 LW * ? *",
-        "0 9 15W * ? *",
-        "0 12 ? * 6L *",
-        "0 9 ? * 2#1 *",
-        "0 0 1 1 ? 2030-2040/5",
-        "rate(15 minutes)",
-        "at(2030-01-01T10:00:00)",
-    ];
     let mut table = Table::new(&[
         "ns",
         "to parse",
@@ -232,7 +219,7 @@ fn kinds() {
         "allocations",
     ]);
     let at: Vec<Timestamp> = instants().collect();
-    for text in KINDS {
+    for text in CRONS.iter().copied().chain(["rate(15 minutes)", "at(2030-01-01T10:00:00)"]) {
         let Ok(expression) = Expression::parse(text) else { continue };
         let [utc, new_york, santiago] = ZONES.map(|name| Timetable::new(expression, zone(name)));
         let next = |timetable: &Timetable| each(&at, |at| timetable.next_after(black_box(*at)));

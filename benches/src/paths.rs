@@ -29,7 +29,8 @@ const PATHS: [Path; 11] = [
     ("execute, without history", |count| execute(count, Embedded::builder().without_history())),
 ];
 
-const CRONS: [&str; 10] = [
+/// Ten that use everything the dialect has.
+pub(crate) const CRONS: [&str; 10] = [
     "* * * * ? *",
     "0/15 8-17 ? * MON-FRI *",
     "0 9 * * ? *",
