@@ -13,12 +13,12 @@ use jiff::Timestamp;
 use kairos::backend::{Claim, Claimed, ExecutionFilter, History, Outcome};
 use kairos::clock::later;
 use kairos::page::{Page, PageRequest};
-use kairos::{Execution, ExecutionId, ExecutionState, Failure, Hold, Origin, ProcessId, Result, ScheduleId};
+use kairos::{Execution, ExecutionId, ExecutionState, Failure, Hold, Origin, ProcessId, Result, ScheduleId, WorkItem};
 
 use crate::error;
 use crate::intern::Interned;
 use crate::listing::Listing;
-use crate::order::{Indexes, Position};
+use crate::order::{Change, Indexes, Position};
 use crate::slab::Slab;
 use crate::sync::lock;
 use crate::wheel::{Wheel, due_tick, tick};
@@ -27,8 +27,8 @@ pub use saved::SavedHistory;
 
 /// A [`History`] in memory, sorted by scheduled time: of all executions, of each state and of each process.
 ///
-/// Claiming and recording cost the logarithm of how many executions there are, a page what it holds: they are sorted in, a thousand at
-/// a time, or when somebody lists. An execution is kept for the
+/// Claiming and recording cost the same however many executions there are, and a page what it holds: they are sorted in when somebody
+/// lists, or once a hundred thousand have changed, which takes some tens of milliseconds. An execution is kept for the
 /// retention, counted from its last claim or outcome, or from the end of its claim if that is later. Time is what
 /// claims and outcomes say that it is: without them nothing expires.
 ///
@@ -69,7 +69,7 @@ struct State {
     holds: HashMap<u32, Hold>,
     processes: Interned<ProcessId>,
     schedules: Interned<ScheduleId>,
-    /// Behind by what has changed: most executions are done with before anybody lists them, and are sorted in once instead of twice.
+    /// Behind by what has changed: most executions are done with, and many have expired, before anybody lists them.
     indexes: Indexes,
     /// The slots of those that have changed.
     changed: Vec<u32>,
@@ -97,8 +97,8 @@ struct Record {
 
 const _: () = assert!(size_of::<Record>() <= 96, "there may be millions");
 
-/// How many may have changed before they are sorted in.
-const BEHIND: usize = 1_000;
+/// How many may have changed before they are sorted in: so many that it is seldom done, so few that nobody waits for it for long.
+const BEHIND: usize = 100_000;
 
 impl MemoryHistory {
     /// A history without executions, which keeps them for 30 days: longer than any message can be delivered late.
@@ -181,21 +181,29 @@ impl State {
         Some(execution)
     }
 
-    fn insert(&mut self, execution: &Execution) -> u32 {
+    /// Puts in an execution whose first try begins now.
+    fn begin(&mut self, claim: &Claim) -> u32 {
+        let WorkItem { process, scheduled_time, execution_id, origin, .. } = &claim.work;
         let record = Record {
-            id: execution.id,
-            scheduled_time: execution.scheduled_time,
-            started_at: execution.started_at,
-            finished_at: execution.finished_at,
-            error: execution.error.clone().map(Box::new),
-            process: self.processes.acquire(&execution.process_id),
-            schedule: self.schedules.acquire(&execution.schedule_id),
-            attempts: execution.attempts,
-            origin: execution.origin,
-            state: execution.state,
+            id: *execution_id,
+            scheduled_time: *scheduled_time,
+            started_at: claim.now,
+            finished_at: None,
+            error: None,
+            process: self.processes.acquire(&process.id),
+            schedule: self.schedules.acquire(&process.schedule_id),
+            attempts: 1,
+            origin: *origin,
+            state: ExecutionState::Running,
             indexed: None,
             has_changed: false,
         };
+        let slot = self.insert(record);
+        self.holds.insert(slot, claim.hold.clone());
+        slot
+    }
+
+    fn insert(&mut self, record: Record) -> u32 {
         let hash = self.hasher.hash_one(record.id);
         let slot = self.records.insert(record);
         let Self { records, by_id, hasher, .. } = self;
@@ -239,19 +247,17 @@ impl State {
 
     /// Brings the indexes to what the executions are now.
     fn sort_in(&mut self) {
-        for slot in self.changed.drain(..) {
+        let Self { records, changed, indexes, .. } = self;
+        indexes.update(changed.drain(..).filter_map(|slot| {
             // A slot may have been given to another execution since, and then be here twice.
-            let Some(record) = self.records.get_mut(slot).filter(|record| record.has_changed) else { continue };
+            let record = records.get_mut(slot).filter(|record| record.has_changed)?;
             record.has_changed = false;
-            let position = Position::new(record.scheduled_time, slot);
-            match record.indexed.replace(record.state) {
-                Some(before) => self.indexes.set_state(position, before, record.state),
-                None => self.indexes.insert(position, record.process, record.state),
-            }
-        }
+            let (position, before) = (Position::new(record.scheduled_time, slot), record.indexed.replace(record.state));
+            Some(Change { position, process: record.process, before, after: record.state })
+        }));
     }
 
-    /// Gives a claim: to the first try, or to another one.
+    /// Gives a claim to another try.
     fn grant(&mut self, slot: u32, claim: &Claim, attempt: u32) -> Claimed {
         self.set_state(slot, ExecutionState::Running);
         if let Some(record) = self.records.get_mut(slot) {
@@ -301,10 +307,7 @@ impl History for MemoryHistory {
         let mut state = self.lock(claim.now);
         let (slot, claimed) = match state.find(claim.work.execution_id) {
             Some(slot) => (slot, state.claim(slot, claim)),
-            None => {
-                let slot = state.insert(&Execution::first_try(&claim.work, claim.now));
-                (slot, state.grant(slot, claim, 1))
-            }
+            None => (state.begin(claim), Claimed::Granted { attempt: 1 }),
         };
         state.touch(slot, claim.now, self.retention);
         Ok(claimed)

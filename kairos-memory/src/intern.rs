@@ -13,11 +13,13 @@ pub(crate) struct Interned<T> {
     numbers: HashTable<u32>,
     hasher: DefaultHashBuilder,
     values: Slab<(T, u32)>,
+    /// The number asked for last: rows of one value come together.
+    last: u32,
 }
 
 impl<T: Clone + Eq + Hash> Interned<T> {
     pub(crate) fn new() -> Self {
-        Self { numbers: HashTable::new(), hasher: DefaultHashBuilder::default(), values: Slab::new() }
+        Self { numbers: HashTable::new(), hasher: DefaultHashBuilder::default(), values: Slab::new(), last: 0 }
     }
 
     /// The number of a value that some row has.
@@ -32,9 +34,15 @@ impl<T: Clone + Eq + Hash> Interned<T> {
 
     /// The number of a value that one more row has.
     pub(crate) fn acquire(&mut self, value: &T) -> u32 {
+        if let Some((known, rows)) = self.values.get_mut(self.last)
+            && known == value
+        {
+            *rows += 1;
+            return self.last;
+        }
         let number = self.find(value).unwrap_or_else(|| {
             let number = self.values.insert((value.clone(), 0));
-            let Self { numbers, hasher, values } = self;
+            let Self { numbers, hasher, values, .. } = self;
             let hash = |number: &u32| values.get(*number).map_or(0, |(value, _)| hasher.hash_one(value));
             numbers.insert_unique(hasher.hash_one(value), number, hash);
             number
@@ -42,6 +50,7 @@ impl<T: Clone + Eq + Hash> Interned<T> {
         if let Some((_, rows)) = self.values.get_mut(number) {
             *rows += 1;
         }
+        self.last = number;
         number
     }
 

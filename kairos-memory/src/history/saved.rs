@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use kairos::{Execution, ExecutionState, Hold, Result};
 use serde::{Deserialize, Serialize};
 
-use super::{MemoryHistory, State};
+use super::{MemoryHistory, Record, State};
 use crate::error;
 use crate::saved::{self, Version, row};
 use crate::sync::lock;
@@ -86,9 +86,31 @@ fn read(saved: SavedHistory) -> Result<State> {
         if let Some(fault) = fault {
             return Err(error::unreadable(row(LIST, index), fault).about(id));
         }
-        let slot = state.insert(&execution);
+        let record = record(&mut state, execution);
+        let slot = state.insert(record);
         state.holds.extend(hold.map(|hold| (slot, hold)));
         state.expiry.set(slot, tick(expires_at));
     }
     Ok(state)
+}
+
+fn record(state: &mut State, execution: Execution) -> Record {
+    let process = state.processes.acquire(&execution.process_id);
+    let schedule = state.schedules.acquire(&execution.schedule_id);
+    let Execution { id, scheduled_time, started_at, finished_at, error, attempts, origin, state, .. } = execution;
+    let error = error.map(Box::new);
+    Record {
+        id,
+        scheduled_time,
+        started_at,
+        finished_at,
+        error,
+        process,
+        schedule,
+        attempts,
+        origin,
+        state,
+        indexed: None,
+        has_changed: false,
+    }
 }
