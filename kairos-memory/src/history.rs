@@ -213,15 +213,18 @@ impl State {
     }
 
     fn remove(&mut self, slot: u32) {
-        let Some(Record { id, scheduled_time, process, schedule, indexed, .. }) = self.records.remove(slot) else {
+        let Some(Record { id, scheduled_time, process, schedule, state, indexed, .. }) = self.records.remove(slot)
+        else {
             return;
         };
-        if let Some(state) = indexed {
-            self.indexes.remove(Position::new(scheduled_time, slot), process, state);
+        if let Some(indexed) = indexed {
+            self.indexes.remove(Position::new(scheduled_time, slot), process, indexed);
         }
         self.processes.release(process);
         self.schedules.release(schedule);
-        self.holds.remove(&slot);
+        if state == ExecutionState::Running {
+            self.holds.remove(&slot);
+        }
         if let Ok(entry) = self.by_id.find_entry(self.hasher.hash_one(id), |other| *other == slot) {
             entry.remove();
         }
@@ -291,7 +294,7 @@ impl State {
     /// The slot of an execution that this owner is trying. Also after its claim has ended, as long as nobody took it over.
     fn held(&self, id: ExecutionId, owner: &str) -> Option<u32> {
         let slot = self.find(id)?;
-        (self.holds.get(&slot)?.owner == owner).then_some(slot)
+        (*self.holds.get(&slot)?.owner == *owner).then_some(slot)
     }
 
     /// Counts the retention anew.

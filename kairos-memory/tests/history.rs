@@ -184,7 +184,7 @@ proptest! {
             let scheduled = Timestamp::UNIX_EPOCH + SignedDuration::from_millis(time * 500);
             let work = work(&process.to_string(), scheduled);
             let owner = format!("owner of {time}");
-            let mut claim = Claim::new(work.clone(), Hold { owner: owner.clone(), until: second(60) }, second(0));
+            let mut claim = Claim::new(work.clone(), Hold { owner: owner.as_str().into(), until: second(60) }, second(0));
             claim.redriven = true;
             if let Claimed::Granted { .. } = now(history.claim(&claim)).unwrap()
                 && state != ExecutionState::Running

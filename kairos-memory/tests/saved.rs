@@ -168,7 +168,7 @@ fn a_row_takes_some_hundred_bytes() {
         let delivery = now(dead.receive(1, secs(0))).unwrap().remove(0);
         let failure = Failure { kind: "rejected".into(), text: "the target said no".into() };
         now(dead.dead_letter(&delivery, &DeadLetterReason::of_work(failure, &work, 1))).unwrap();
-        let hold = Hold { owner: uuid::Uuid::from_u128(1).to_string(), until: later(time, secs(60)) };
+        let hold = Hold { owner: uuid::Uuid::from_u128(1).to_string().into(), until: later(time, secs(60)) };
         now(history.claim(&Claim::new(work.clone(), hold, time))).unwrap();
     }
     per("process", &store.text(), 350);

@@ -89,7 +89,7 @@ impl Write {
         set.push(expressions.equals(STATE, value(STATE)?));
         set.push(expressions.equals(PARTITION, partition(ExecutionState::Running, work.execution_id, partitions)));
         set.push(expressions.equals(STARTED, value(STARTED)?));
-        set.push(expressions.equals(OWNER, AttributeValue::S(claim.hold.owner.clone())));
+        set.push(expressions.equals(OWNER, AttributeValue::S(claim.hold.owner.to_string())));
         let one = AttributeValue::N("1".into());
         set.push(if self == Self::Skipped || claim.redriven {
             expressions.equals(ATTEMPTS, one)
@@ -121,7 +121,7 @@ fn is_free(claim: &Claim, expressions: &mut Expressions) -> String {
         expressions.name(UNTIL),
         expressions.text(fixed(claim.now)),
         expressions.name(OWNER),
-        expressions.text(&claim.hold.owner),
+        expressions.text(&*claim.hold.owner),
     ));
     cases.join(" OR ")
 }

@@ -371,7 +371,7 @@ proptest! {
             let name = |owner: u8| format!("propietario {owner}");
             let (one, two) = match step {
                 HistoryStep::Claim { work, owner, lease, redriven } => {
-                    let hold = Hold { owner: name(owner), until: later(time, secs(lease)) };
+                    let hold = Hold { owner: name(owner).into(), until: later(time, secs(lease)) };
                     let claim = Claim::new(execution(work), hold, time).with_redriven(redriven);
                     (said(now(stays.claim(&claim))), said(now(goes.claim(&claim))))
                 }

@@ -1,6 +1,7 @@
 //! Where executions are claimed before they run, and recorded after.
 
 use std::fmt;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -115,7 +116,7 @@ pub struct Outcome {
     /// The execution.
     pub id: ExecutionId,
     /// Who tried.
-    pub owner: String,
+    pub owner: Arc<str>,
     /// What became of it: any state but [`Running`](ExecutionState::Running).
     pub state: ExecutionState,
     /// When.
@@ -126,7 +127,7 @@ pub struct Outcome {
 
 impl Outcome {
     /// The outcome of a try.
-    pub fn new(id: ExecutionId, owner: impl Into<String>, state: ExecutionState, at: Timestamp) -> Self {
+    pub fn new(id: ExecutionId, owner: impl Into<Arc<str>>, state: ExecutionState, at: Timestamp) -> Self {
         Self { id, owner: owner.into(), state, at, failure: None }
     }
 

@@ -3,6 +3,7 @@
 use std::any::Any;
 use std::panic::AssertUnwindSafe;
 use std::pin::pin;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::Poll;
 use std::time::Duration;
@@ -13,7 +14,7 @@ use uuid::Uuid;
 
 use super::plan::{self, End, Start};
 use super::{Executor, Verdict};
-use crate::backend::{Claim, Claimed, DeadLetterReason, Delivery, Invocation, Outcome};
+use crate::backend::{Claim, Claimed, DeadLetterReason, Delivery, History, Invocation, Outcome};
 use crate::clock::{ClockExt as _, between, later};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{ExecutionState, Failure, Hold, Placeholders, WorkItem, payload};
@@ -33,15 +34,22 @@ enum Called {
 struct Try<'a> {
     delivery: &'a Delivery,
     work: &'a WorkItem,
-    /// The token under which it is claimed. Histories have it as text.
-    owner: Uuid,
+    claim: Option<Held<'a>>,
     attempt: u32,
+}
+
+/// A claim of an execution.
+#[derive(Debug)]
+struct Held<'a> {
+    history: &'a dyn History,
+    /// The token under which it is claimed.
+    owner: Arc<str>,
 }
 
 impl Executor {
     pub(super) async fn claim_and_run(&self, delivery: &Delivery, work: &WorkItem) -> Result<Verdict> {
-        let owner = self.chance.uuid();
-        let attempt = match self.claim(delivery, work, owner).await {
+        let held = self.history.as_deref().map(|history| Held { history, owner: token(self.chance.uuid()) });
+        let attempt = match self.claim(delivery, work, held.as_ref()).await {
             Ok(Claimed::Granted { attempt }) => attempt,
             Ok(Claimed::Held { until }) => {
                 // A claim that ends later than any that is made now was made before the clock was set back, or by an executor whose
@@ -58,7 +66,7 @@ impl Executor {
             Err(error) if !error.is_retryable() => return self.refuse(delivery, work, error).boxed().await,
             Err(error) => return Err(error),
         };
-        let this = Try { delivery, work, owner, attempt };
+        let this = Try { delivery, work, claim: held, attempt };
         match plan::start(work, attempt, delivery.redriven, || self.clock.now(), &self.config) {
             Start::Skip(error) => {
                 self.record(&this, ExecutionState::Skipped, Some(&error)).await;
@@ -78,15 +86,15 @@ impl Executor {
     }
 
     /// Without history every delivery is granted, and counts as a try.
-    async fn claim(&self, delivery: &Delivery, work: &WorkItem, owner: Uuid) -> Result<Claimed> {
-        let Some(history) = &self.history else {
+    async fn claim(&self, delivery: &Delivery, work: &WorkItem, held: Option<&Held<'_>>) -> Result<Claimed> {
+        let Some(Held { history, owner }) = held else {
             return Ok(Claimed::Granted { attempt: delivery.receive_count });
         };
         // Claiming again under the same token is the same claim: an answer that was lost costs no try.
         let claim = |redriven: bool| async move {
             // Each request at its own time: a claim that is granted late lasts as long as any other.
             let now = self.clock.now();
-            let hold = Hold { owner: token(owner), until: later(now, self.config.lease) };
+            let hold = Hold { owner: Arc::clone(owner), until: later(now, self.config.lease) };
             history.claim(&Claim::new(work.clone(), hold, now).with_redriven(redriven)).await
         };
         // Later deliveries of a redriven message go on counting, or it would never come to the end of its tries.
@@ -226,10 +234,10 @@ impl Executor {
     }
 
     async fn renew(&self, this: &Try<'_>) -> Result<()> {
-        let Some(history) = &self.history else {
+        let Some(Held { history, owner }) = &this.claim else {
             return Ok(());
         };
-        history.renew(this.work.execution_id, &token(this.owner), later(self.clock.now(), self.config.lease)).await
+        history.renew(this.work.execution_id, owner, later(self.clock.now(), self.config.lease)).await
     }
 
     async fn settle(&self, this: &Try<'_>, result: Result<()>) -> Result<Verdict> {
@@ -270,10 +278,10 @@ impl Executor {
 
     /// Recording never fails running: what cannot be recorded is logged and counted.
     async fn record(&self, this: &Try<'_>, state: ExecutionState, error: Option<&Error>) {
-        let Some(history) = &self.history else {
+        let Some(Held { history, owner }) = &this.claim else {
             return;
         };
-        let outcome = Outcome::new(this.work.execution_id, token(this.owner), state, self.clock.now())
+        let outcome = Outcome::new(this.work.execution_id, Arc::clone(owner), state, self.clock.now())
             .with_failure(error.map(Failure::from));
         if let Err(error) = self.insist("record", this.work, || history.record(&outcome)).await {
             self.counters.unrecorded.fetch_add(1, Ordering::Relaxed);
@@ -282,8 +290,8 @@ impl Executor {
     }
 }
 
-fn token(owner: Uuid) -> String {
-    owner.hyphenated().encode_lower(&mut Uuid::encode_buffer()).to_owned()
+fn token(owner: Uuid) -> Arc<str> {
+    Arc::from(&*owner.hyphenated().encode_lower(&mut Uuid::encode_buffer()))
 }
 
 /// What a panic said.

@@ -237,7 +237,8 @@ impl Addition {
 pub(crate) fn check_identity(process: &Process) -> Result<(), Fault> {
     if name_breaks_line(&process.name) {
         Err(Fault::new("nombre", "must not hold control characters or line separators"))
-    } else if !process.id.is_of(&process.name) || !may_be_id(process.id.as_str()) {
+    // The id of a name consists of what ids consist of.
+    } else if process.id.as_str().len() > limits::ID || !process.id.is_of(&process.name) {
         Err(Fault::new("idProceso", "is not the id of nombre, or longer than any"))
     } else if !may_be_id(process.schedule_id.as_str()) {
         Err(Fault::new("idCalendarizacion", "holds what no id does, or is longer than any"))

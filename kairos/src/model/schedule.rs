@@ -1,6 +1,7 @@
 //! The schedule record: who uses the one trigger of a schedule, and whether that trigger exists.
 
 use std::fmt;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -77,7 +78,7 @@ impl fmt::Display for ScheduleState {
 pub struct Hold {
     /// A token that no other call has.
     #[serde(rename = "Propietario")]
-    pub owner: String,
+    pub owner: Arc<str>,
     /// When anybody may take it over.
     #[serde(rename = "ReservadaHasta")]
     pub until: Timestamp,
@@ -129,7 +130,7 @@ struct Row {
     #[serde(rename = "CantidadProcesos", default, skip_serializing_if = "Option::is_none")]
     process_count: Option<u64>,
     #[serde(rename = "Propietario", default, skip_serializing_if = "Option::is_none")]
-    owner: Option<String>,
+    owner: Option<Arc<str>>,
     #[serde(rename = "ReservadaHasta", default, skip_serializing_if = "Option::is_none")]
     held_until: Option<Timestamp>,
 }

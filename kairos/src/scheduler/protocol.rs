@@ -69,7 +69,7 @@ impl Scheduler {
     }
 
     pub(super) fn hold(&self, call: &Call) -> Hold {
-        Hold { owner: call.token.to_string(), until: later(self.clock.now(), self.config.lease) }
+        Hold { owner: call.token.to_string().into(), until: later(self.clock.now(), self.config.lease) }
     }
 
     pub(super) fn asker(&self, call: &Call, counted: Option<u64>) -> Asker {
@@ -351,5 +351,5 @@ impl Counted {
 }
 
 pub(super) fn is_mine(call: &Call, record: &Schedule) -> bool {
-    record.state.hold().is_some_and(|hold| hold.owner == call.token.to_string())
+    record.state.hold().is_some_and(|hold| *hold.owner == call.token.to_string())
 }

@@ -64,7 +64,7 @@ impl Culprit {
     /// The record of another call's hold, as the mistake has it.
     fn seen(self, mut record: Schedule) -> Schedule {
         let tokens = self.tokens();
-        let Some(hold) = record.state.hold().filter(|hold| !tokens.contains(&hold.owner)) else {
+        let Some(hold) = record.state.hold().filter(|hold| !tokens.contains(&*hold.owner)) else {
             return record;
         };
         let with_hold = |hold: Hold| match record.state {
@@ -76,7 +76,7 @@ impl Culprit {
             | (Mistake::JoiningWhatIsBeingRetired, ScheduleState::Retiring(_)) => ScheduleState::Active,
             (Mistake::TakingOverTooEarly, _) => with_hold(Hold { until: instant(0), ..hold.clone() }),
             (Mistake::SettlingWhatIsNoLongerMine, _) if self.has_committed => {
-                let owner = Chance::from_seed(self.seed).uuid().to_string();
+                let owner = Chance::from_seed(self.seed).uuid().to_string().into();
                 with_hold(Hold { owner, ..hold.clone() })
             }
             _ => record.state.clone(),

@@ -167,13 +167,13 @@ impl History for Mutant {
     }
 
     async fn renew(&self, id: ExecutionId, owner: &str, until: Timestamp) -> Result<()> {
-        if let Some(claim) = self.claims.lock().unwrap().get_mut(&id).filter(|claim| claim.hold.owner == owner) {
+        if let Some(claim) = self.claims.lock().unwrap().get_mut(&id).filter(|claim| *claim.hold.owner == *owner) {
             claim.hold.until = until;
         }
         match self.flaw {
             Flaw::RenewsNothing => Ok(()),
             Flaw::LetsAnyoneRenew => {
-                let owner = self.last_claim(id).map_or_else(|| owner.to_owned(), |claim| claim.hold.owner);
+                let owner = self.last_claim(id).map_or_else(|| owner.into(), |claim| claim.hold.owner);
                 self.inner.renew(id, &owner, until).await
             }
             _ => self.inner.renew(id, owner, until).await,

@@ -190,7 +190,7 @@ async fn expect_one_granted(desk: &Desk<'_>, work: &WorkItem, redriven: bool, at
     let now = desk.now();
     let until = later(now, LONG);
     let claims: Vec<_> = (0..8)
-        .map(|caller| Hold { owner: format!("a la vez {caller}"), until })
+        .map(|caller| Hold { owner: format!("a la vez {caller}").into(), until })
         .map(|hold| Claim::new(work.clone(), hold, now).with_redriven(redriven))
         .collect();
     let mut granted = 0;
