@@ -1,15 +1,17 @@
 //! Puts many messages on the queue: in batches, several at a time, each failed one again.
 
-use std::ops::Range;
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::StreamExt as _;
-use futures_util::stream;
+use futures_util::future::BoxFuture;
+use futures_util::stream::FuturesUnordered;
+use futures_util::{FutureExt as _, StreamExt as _};
 
 use crate::backend::{Message, Queue, QueueLimits};
 use crate::clock::{Clock, ClockExt as _};
 use crate::error::{Error, ErrorKind};
+use crate::model::Body;
 use crate::retry::{Backoff, pause};
 
 /// How messages are sent.
@@ -82,40 +84,34 @@ impl Sender {
     }
 
     /// Sends all messages, whatever becomes of single ones. The seed spreads the retries of different calls.
-    pub(crate) async fn send(&self, messages: &[Message], seed: u128) -> Sent {
-        let limits = self.queue.limits();
-        let mut total = Sent::default();
-        let (batches, too_large) = plan_batches(messages, &limits);
-        for size in too_large {
-            total.fail(1, Error::new(ErrorKind::Invalid, format!("a message of {size} bytes fits in no batch")));
-        }
-        let mut batches = stream::iter(batches)
-            .map(|range| self.send_batch(&messages[range.clone()], seed ^ range.start as u128))
-            .buffer_unordered(self.config.concurrency.max(1));
-        while let Some(sent) = batches.next().await {
-            total.merge(sent);
-        }
-        total
+    pub(crate) async fn send(&self, messages: Vec<Message>, seed: u128) -> Sent {
+        let mut sending = self.sending(seed);
+        sending.add(messages);
+        sending.finish().await
     }
 
-    async fn send_batch(&self, batch: &[Message], seed: u128) -> Sent {
+    /// The same of messages that come bit by bit.
+    pub(crate) fn sending(&self, seed: u128) -> Sending<'_> {
+        let (waiting, under_way) = (VecDeque::new(), FuturesUnordered::new());
+        Sending { sender: self, seed, begun: 0, waiting, under_way, sent: Sent::default() }
+    }
+
+    async fn send_batch(&self, mut batch: Vec<Message>, seed: u128) -> Sent {
         let mut sent = Sent::default();
-        // The first try needs no copy; what failed is copied for the next.
-        let mut again: Vec<Message> = Vec::new();
+        let count = batch.len();
         for attempt in 1.. {
-            let current = if attempt == 1 { batch } else { &again };
             let mut is_whole = false;
-            let (failed, error) = match self.queue.send(current).await {
+            let (failed, error) = match self.queue.send(&batch).await {
                 Ok(mut answers) => {
                     // No answer is no promise.
-                    answers.resize_with(current.len(), || Err(unanswered()));
+                    answers.resize_with(batch.len(), || Err(unanswered()));
                     let mut failed = Vec::new();
                     let mut retryable = None;
-                    for (message, answer) in current.iter().zip(answers) {
+                    for (message, answer) in batch.into_iter().zip(answers) {
                         match answer {
                             Ok(()) => sent.queued += 1,
                             Err(error) if error.is_retryable() => {
-                                failed.push(message.clone());
+                                failed.push(message);
                                 retryable.get_or_insert(error);
                             }
                             Err(error) => sent.fail(1, error),
@@ -125,22 +121,22 @@ impl Sender {
                 }
                 Err(error) if error.is_retryable() => {
                     is_whole = true;
-                    (current.to_vec(), Some(error))
+                    (batch, Some(error))
                 }
                 Err(error) => {
-                    sent.fail(current.len(), error);
+                    sent.fail(batch.len(), error);
                     break;
                 }
             };
             let Some(error) = error else { break };
             if attempt >= self.config.attempts {
-                sent.is_down = is_whole || (failed.len() == batch.len() && batch.len() > 1);
+                sent.is_down = is_whole || (failed.len() == count && count > 1);
                 sent.fail(failed.len(), error);
                 break;
             }
             let delay = pause(&error, self.config.backoff, attempt, seed);
             sent.retries += 1;
-            again = failed;
+            batch = failed;
             self.clock.sleep(delay).await;
         }
         sent
@@ -151,30 +147,77 @@ fn unanswered() -> Error {
     Error::new(ErrorKind::Unavailable, "the queue did not answer for this message")
 }
 
+/// Messages on their way to the queue: batches that wait, and those that are under way.
+pub(crate) struct Sending<'s> {
+    sender: &'s Sender,
+    seed: u128,
+    /// How many batches have been begun.
+    begun: u128,
+    waiting: VecDeque<Vec<Message>>,
+    under_way: FuturesUnordered<BoxFuture<'s, Sent>>,
+    sent: Sent,
+}
+
+impl Sending<'_> {
+    /// Lets messages follow those that wait.
+    pub(crate) fn add(&mut self, messages: Vec<Message>) {
+        let (batches, too_large) = plan_batches(messages, &self.sender.limits());
+        for size in too_large {
+            self.sent.fail(1, Error::new(ErrorKind::Invalid, format!("a message of {size} bytes fits in no batch")));
+        }
+        self.waiting.extend(batches);
+    }
+
+    /// Until one more batch is done with; false if there was none. It may be dropped at any time, and goes on when it is called again.
+    pub(crate) async fn step(&mut self) -> bool {
+        while self.under_way.len() < self.sender.config.concurrency.max(1) {
+            let Some(batch) = self.waiting.pop_front() else { break };
+            self.under_way.push(self.sender.send_batch(batch, self.seed ^ self.begun).boxed());
+            self.begun += 1;
+        }
+        let done = self.under_way.next().await;
+        done.map(|sent| self.sent.merge(sent)).is_some()
+    }
+
+    /// Whether messages may follow: none waits, and the queue has taken one or has been given time to.
+    pub(crate) fn has_room(&self) -> bool {
+        self.waiting.is_empty() && (self.sent.queued > 0 || self.under_way.is_empty())
+    }
+
+    /// A queue that refuses a whole batch time and again is down: what follows would not fare better.
+    pub(crate) fn is_down(&self) -> bool {
+        self.sent.is_down && self.sent.queued == 0
+    }
+
+    /// Until all are done with.
+    pub(crate) async fn finish(mut self) -> Sent {
+        while self.step().await {}
+        self.sent
+    }
+}
+
 /// Cuts messages into batches within the limits, in order; and the sizes of those that fit in none.
-fn plan_batches(messages: &[Message], limits: &QueueLimits) -> (Vec<Range<usize>>, Vec<usize>) {
-    let most = limits.batch_messages.max(1);
-    let Some(most_bytes) = limits.batch_bytes else {
-        let batches = (0..messages.len()).step_by(most).map(|from| from..(from + most).min(messages.len()));
-        return (batches.collect(), Vec::new());
-    };
+fn plan_batches(messages: Vec<Message>, limits: &QueueLimits) -> (Vec<Vec<Message>>, Vec<usize>) {
     let (mut batches, mut too_large) = (Vec::new(), Vec::new());
-    let mut current = 0..0;
-    let mut bytes = 0;
-    for (index, message) in messages.iter().enumerate() {
-        let size = message.body.to_json().len();
-        let alone = size > most_bytes;
-        if alone || current.len() == most || bytes + size > most_bytes {
-            batches.push(std::mem::replace(&mut current, index..index));
+    let (mut current, mut bytes) = (Vec::new(), 0);
+    for mut message in messages {
+        let mut size = 0;
+        if let Some(most) = limits.batch_bytes {
+            // Where bytes count it is sent as text, which is made once.
+            message.body = Body::from_json(message.body.to_json());
+            size = message.body.to_json().len();
+            if size > most {
+                too_large.push(size);
+                continue;
+            }
+        }
+        let is_full = current.len() >= limits.batch_messages.max(1);
+        if is_full || limits.batch_bytes.is_some_and(|most| bytes + size > most) {
+            batches.push(std::mem::take(&mut current));
             bytes = 0;
         }
-        if alone {
-            too_large.push(size);
-            current = index + 1..index + 1;
-        } else {
-            current.end = index + 1;
-            bytes += size;
-        }
+        current.push(message);
+        bytes += size;
     }
     batches.push(current);
     batches.retain(|batch| !batch.is_empty());
@@ -184,30 +227,33 @@ fn plan_batches(messages: &[Message], limits: &QueueLimits) -> (Vec<Range<usize>
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::Body;
 
-    fn plan(sizes: &[usize], most: usize, bytes: usize) -> (Vec<Range<usize>>, Vec<usize>) {
-        let messages: Vec<_> = sizes.iter().map(|size| Message::new(Body::from_json("x".repeat(*size)))).collect();
-        plan_batches(&messages, &QueueLimits::new(most).with_batch_bytes(bytes))
+    /// The sizes of the messages of each batch.
+    fn plan(sizes: &[usize], limits: &QueueLimits) -> (Vec<Vec<usize>>, Vec<usize>) {
+        let messages = sizes.iter().map(|size| Message::new(Body::from_json("x".repeat(*size)))).collect();
+        let (batches, too_large) = plan_batches(messages, limits);
+        let size = |message: &Message| message.body.to_json().len();
+        (batches.iter().map(|batch| batch.iter().map(size).collect()).collect(), too_large)
     }
 
     #[test]
     fn a_batch_ends_at_either_limit() {
-        assert_eq!(plan(&[1; 5], 2, 100), (vec![0..2, 2..4, 4..5], vec![]));
-        assert_eq!(plan(&[60, 40, 1, 99, 1], 10, 100), (vec![0..2, 2..4, 4..5], vec![]));
-        assert_eq!(plan(&[], 10, 100), (vec![], vec![]));
+        let plan = |sizes: &[usize], most| plan(sizes, &QueueLimits::new(most).with_batch_bytes(100));
+        assert_eq!(plan(&[1; 5], 2), (vec![vec![1, 1], vec![1, 1], vec![1]], vec![]));
+        assert_eq!(plan(&[60, 40, 1, 99, 1], 10), (vec![vec![60, 40], vec![1, 99], vec![1]], vec![]));
+        assert_eq!(plan(&[], 10), (vec![], vec![]));
     }
 
     #[test]
     fn what_fits_in_no_batch_harms_no_other() {
-        assert_eq!(plan(&[1, 101, 1, 1], 10, 100), (vec![0..1, 2..4], vec![101]));
-        assert_eq!(plan(&[101], 10, 100), (vec![], vec![101]));
-        assert_eq!(plan(&[200, 101], 10, 100), (vec![], vec![200, 101]));
+        let plan = |sizes: &[usize]| plan(sizes, &QueueLimits::new(10).with_batch_bytes(100));
+        assert_eq!(plan(&[1, 101, 2, 3]), (vec![vec![1, 2, 3]], vec![101]));
+        assert_eq!(plan(&[101]), (vec![], vec![101]));
+        assert_eq!(plan(&[200, 101]), (vec![], vec![200, 101]));
     }
 
     #[test]
     fn without_a_limit_on_bytes_only_the_count_matters() {
-        let messages: Vec<_> = (0..5).map(|_| Message::new(Body::from_json("x"))).collect();
-        assert_eq!(plan_batches(&messages, &QueueLimits::new(2)).0, vec![0..2, 2..4, 4..5]);
+        assert_eq!(plan(&[1; 5], &QueueLimits::new(2)).0, vec![vec![1, 1], vec![1, 1], vec![1]]);
     }
 }

@@ -1,9 +1,10 @@
 //! The dispatcher: one occurrence in, one message per enabled process out.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::future::{join, ready};
+use futures_util::future::ready;
 use jiff::Timestamp;
 use uuid::Uuid;
 
@@ -19,7 +20,8 @@ pub use crate::sender::SendConfig;
 
 /// Queues every enabled process of a schedule for one occurrence.
 ///
-/// Any number of processes is dispatched in bounded memory: page by page, the next one being read while one is sent.
+/// Any number of processes is dispatched in bounded memory: page by page, the next one being read while one is sent, and sent as soon as
+/// all of that is under way.
 /// Dispatching an occurrence again is harmless: its executions have the same ids.
 ///
 /// ```
@@ -241,32 +243,45 @@ impl Dispatcher {
         Fut: Future<Output = bool> + Send,
     {
         let mut dispatched = Dispatched::default();
-        let mut sent = Sent::default();
+        let mut sending = self.sender.sending(seed(request));
         let mut page = self.read(request, request.cursor.clone()).await?;
-        loop {
+        let ended = loop {
             dispatched.pages += 1;
-            let messages = self.plan(&page.items, request.scheduled_time);
+            sending.add(self.plan(&page.items, request.scheduled_time));
             let mut next = page.next;
             if self.is_out_of_time(request) {
                 dispatched.next = next.take();
             }
-            let following = async {
+            let mut following = pin!(async {
                 let cursor = next?;
                 if hand_over(request.continuation(cursor.clone())).await {
                     dispatched.handed_over = true;
                     return None;
                 }
                 Some(self.read(request, Some(cursor)).await)
+            });
+            let following = loop {
+                tokio::select! {
+                    // Not by chance: what happens on a manual clock happens again.
+                    biased;
+                    true = sending.step() => {}
+                    following = &mut following => break following,
+                }
             };
-            let (batch, following) = join(self.sender.send(&messages, seed(request)), following).await;
-            sent.merge(batch);
-            // A queue that refuses a whole batch time and again is down: the rest of the pages would not fare better.
-            let is_down = sent.is_down && sent.queued == 0;
-            match following {
-                Some(following) if !is_down => page = following?,
-                _ => break,
+            // Its batches follow those of this page without a gap.
+            while !sending.has_room() {
+                sending.step().await;
             }
-        }
+            match following {
+                Some(following) if !sending.is_down() => match following {
+                    Ok(following) => page = following,
+                    Err(error) => break Err(error),
+                },
+                _ => break Ok(()),
+            }
+        };
+        let sent = sending.finish().await;
+        ended?;
         dispatched.queued = sent.queued;
         dispatched.retries = sent.retries;
         finish(sent, dispatched)

@@ -115,11 +115,11 @@ impl Scheduler {
     }
 
     async fn queue_all(&self, messages: Vec<Message>) -> Result<()> {
-        let sent = self.sender.send(&messages, self.clock.now().as_nanosecond().unsigned_abs()).await;
+        let sent = self.sender.send(messages, self.clock.now().as_nanosecond().unsigned_abs()).await;
         match sent.error {
             None => Ok(()),
             Some(error) => {
-                let message = format!("{} of {} messages could not be queued", sent.failed, messages.len());
+                let message = format!("{} of {} messages could not be queued", sent.failed, sent.failed + sent.queued);
                 Err(Error::new(error.kind(), message).with_source(error))
             }
         }

@@ -8,9 +8,13 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use kairos::backend::*;
-use kairos::clock::{Clock as _, earlier};
+use kairos::clock::{Clock, ClockExt as _, between, earlier};
 use kairos::dispatcher::{DispatchRequest, Dispatcher, DispatcherConfig};
-use kairos::{Error, ErrorKind, ExecutionId, Origin, ProcessId, Result, ScheduleId, Specification, TriggerInput};
+use kairos::page::{Page, PageRequest};
+use kairos::{
+    Error, ErrorKind, ExecutionId, Origin, Process, ProcessId, Result, Schedule, ScheduleId, Specification,
+    TriggerInput,
+};
 
 use crate::support::*;
 
@@ -324,4 +328,65 @@ async fn an_occurrence_is_spread_over_a_time_each_process_at_its_own_place() {
     for (id, delay) in &on_time {
         assert_eq!(again[id], delay.saturating_sub(Duration::from_secs(200)), "{id}");
     }
+}
+
+/// A backend whose answers take a while.
+#[derive(Debug)]
+struct Slow<B>(Arc<B>, Arc<dyn Clock>, Duration);
+
+#[async_trait]
+impl Queue for Slow<kairos_memory::MemoryQueue> {
+    async fn send(&self, batch: &[Message]) -> Result<Vec<Result<()>>> {
+        self.1.sleep(self.2).await;
+        self.0.send(batch).await
+    }
+
+    fn limits(&self) -> QueueLimits {
+        QueueLimits::new(10)
+    }
+}
+
+#[async_trait]
+impl Store for Slow<kairos_memory::MemoryStore> {
+    async fn list_processes(&self, filter: &ProcessFilter, page: &PageRequest) -> Result<Page<Arc<Process>>> {
+        self.1.sleep(self.2).await;
+        self.0.list_processes(filter, page).await
+    }
+
+    async fn process(&self, id: &ProcessId) -> Result<Option<Arc<Process>>> {
+        self.0.process(id).await
+    }
+
+    async fn schedule(&self, id: &ScheduleId) -> Result<Option<Schedule>> {
+        self.0.schedule(id).await
+    }
+
+    async fn list_schedules(&self, page: &PageRequest) -> Result<Page<Schedule>> {
+        self.0.list_schedules(page).await
+    }
+
+    async fn commit(&self, transaction: &Transaction) -> Result<()> {
+        self.0.commit(transaction).await
+    }
+
+    fn capabilities(&self) -> StoreCapabilities {
+        self.0.capabilities()
+    }
+}
+
+#[tokio::test]
+async fn as_many_batches_are_under_way_as_may_be_from_the_first_page_to_the_last() {
+    const PROCESSES: usize = 4_000;
+    let (reading, sending) = (Duration::from_millis(30), Duration::from_millis(15));
+    let world = with_processes(PROCESSES).await;
+    let clock = world.shared_clock();
+    let store = Arc::new(Slow(world.store.clone(), clock.clone(), reading));
+    let queue = Arc::new(Slow(world.queue.clone(), clock.clone(), sending));
+    let dispatcher = Dispatcher::new(store, queue, clock);
+    let start = world.clock.now();
+    let request = DispatchRequest::new(daily(), at(NOON));
+    let dispatched = drive(&world.clock, dispatcher.dispatch(&request)).await.unwrap();
+    assert_eq!((dispatched.queued, dispatched.pages), (PROCESSES, 8));
+    // Once to read the first page, and then as long as a loop of batches takes that knows of no pages: eight at once, ten messages each.
+    assert_eq!(between(start, world.clock.now()), reading + sending * 50);
 }
