@@ -3,6 +3,8 @@
 //! Times are CPU time and depend on the machine; ratios, bytes and allocations hardly do. Run with
 //! `cargo run --release -p kairos-benches -- all`.
 
+#[cfg(feature = "aws")]
+mod aws;
 mod expressions;
 mod measure;
 mod paths;
@@ -26,6 +28,9 @@ commands:
   pipeline   dispatch and execute COUNT processes a round (20000), beside apalis and a bare channel
   simulation a year of COUNT processes (10000), beside evaluating their expressions
 
+with feature aws, by scripts/servers run:
+  aws        dispatch and execute over the servers that stand in for AWS, beside bare loops of calls
+
 for scripts/instructions:
   paths      name the hot paths
   path NAME COUNT
@@ -42,6 +47,13 @@ fn main() -> ExitCode {
             schedules::run(1_000_000);
             pipeline::run(20_000);
             simulation::run(10_000);
+        }
+        #[cfg(feature = "aws")]
+        (Some("aws"), None) => return aws::run(),
+        #[cfg(not(feature = "aws"))]
+        (Some("aws"), None) => {
+            eprintln!("this was built without the SDK: cargo run --release -p kairos-benches --features aws -- aws");
+            return ExitCode::FAILURE;
         }
         (Some("expressions"), None) => expressions::run(),
         (Some("pipeline"), None) => pipeline::run(20_000),
