@@ -52,7 +52,9 @@ fn main() -> ExitCode {
         (Some("aws"), None) => return aws::run(),
         #[cfg(not(feature = "aws"))]
         (Some("aws"), None) => {
-            eprintln!("this was built without the SDK: cargo run --release -p kairos-benches --features aws -- aws");
+            eprintln!(
+                "this was built without the SDK; it takes --features aws after -p kairos-benches, and scripts/servers run"
+            );
             return ExitCode::FAILURE;
         }
         (Some("expressions"), None) => expressions::run(),
