@@ -21,8 +21,8 @@ const DAY: i64 = 24 * 60 * 60;
 
 /// Expressions by number, all in UTC.
 struct Expressions {
-    /// Lent to one expression after the other.
-    timetable: Timetable,
+    /// Lent to one expression after the other: there but while it is.
+    timetable: Option<Timetable>,
     expressions: Vec<Expression>,
 }
 
@@ -30,7 +30,7 @@ impl Expressions {
     fn new() -> Self {
         #[allow(clippy::expect_used, reason = "it is sound")]
         let timetable = Specification::new("rate(1 day)").timetable(start()).expect("a timetable");
-        Self { timetable, expressions: Vec::new() }
+        Self { timetable: Some(timetable), expressions: Vec::new() }
     }
 
     /// Reads an expression, and tells when it fires first.
@@ -42,8 +42,11 @@ impl Expressions {
     }
 
     fn next(&mut self, number: usize, after: Timestamp) -> Timestamp {
-        let timetable = self.timetable.clone().with_expression(self.expressions[number]);
-        timetable.next_after(after).unwrap_or(Timestamp::MAX)
+        let Some(timetable) = self.timetable.take() else { return Timestamp::MAX };
+        let timetable = timetable.with_expression(self.expressions[number]);
+        let next = timetable.next_after(after);
+        self.timetable = Some(timetable);
+        next.unwrap_or(Timestamp::MAX)
     }
 }
 
