@@ -174,16 +174,13 @@ impl MemorySchedules {
             let now = state.see(self.clock.now());
             // Where some have failed, all that are taken here may be given back. Where none has, counting them would only cost.
             let may_fail = state.retries.len() > 0;
-            while firings.len() < max
-                && let Some(firing) = state.take(now, self.catch_up)
-            {
-                if may_fail && firing.attempt == 1 {
-                    state.retries.hold(&firing.input.schedule_id);
+            if state.next_due().is_some_and(|due| due <= now) {
+                firings.reserve(max.min(AT_FIRST));
+            }
+            while firings.len() < max && state.take(now, self.catch_up, &mut firings) {
+                if let Some(Firing { input, attempt: 1, .. }) = firings.last().filter(|_| may_fail) {
+                    state.retries.hold(&input.schedule_id);
                 }
-                if firings.is_empty() {
-                    firings.reserve(max.min(AT_FIRST));
-                }
-                firings.push(firing);
             }
             for firing in firings.iter().filter(|_| may_fail) {
                 state.retries.release(&firing.input.schedule_id);
@@ -291,10 +288,14 @@ impl State {
 
     fn next_due(&self) -> Option<Timestamp> {
         let occurrence = self.triggers.next_due().filter(|_| self.retries.room() != Room::None);
-        [self.retries.next_due(), occurrence].into_iter().flatten().min()
+        match self.retries.next_due() {
+            Some(retry) => Some(occurrence.map_or(retry, |occurrence| occurrence.min(retry))),
+            None => occurrence,
+        }
     }
 
-    fn take(&mut self, now: Timestamp, catch_up: Duration) -> Option<Firing> {
+    /// Adds the next firing, if one is due.
+    fn take(&mut self, now: Timestamp, catch_up: Duration, firings: &mut Vec<Firing>) -> bool {
         // Nearly always nothing was given back, and there is nothing to compare with.
         while self.retries.len() == 0 || self.is_occurrence_next() {
             let Self { triggers, retries, .. } = self;
@@ -306,13 +307,17 @@ impl State {
             // The wheel may tell too early a time: what is due after the first of those given back has to wait for that.
             let until = retries.next_due().map_or(now, |due| due.min(now));
             match triggers.fire(now, until, catch_up, is_held_back) {
-                Some(Fired::Due(input)) => return Some(Firing { input, attempt: 1, first_taken_at: now }),
+                Some(Fired::Due(id, occurrence)) => {
+                    let input = TriggerInput::new(id, occurrence);
+                    firings.push(Firing { input, attempt: 1, first_taken_at: now });
+                    return true;
+                }
                 Some(Fired::HeldBack) => {}
                 Some(Fired::Missed(missed)) => self.missed.add(missed),
                 None => break,
             }
         }
-        self.retries.take(now)
+        self.retries.take(now).map(|firing| firings.push(firing)).is_some()
     }
 
     /// Whether an occurrence has been due for as long as any firing that was given back, and may be taken.
@@ -391,7 +396,7 @@ impl ScheduleBackend for MemorySchedules {
 /// What stands for an ARN.
 fn name(key: &TriggerKey) -> String {
     match &key.group {
-        Some(group) => format!("kairos:memory:schedule/{group}/{}", key.schedule_id),
-        None => format!("kairos:memory:schedule/{}", key.schedule_id),
+        Some(group) => ["kairos:memory:schedule/", group, "/", key.schedule_id.as_str()].concat(),
+        None => ["kairos:memory:schedule/", key.schedule_id.as_str()].concat(),
     }
 }

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use kairos::backend::{Trigger, TriggerKey};
 use kairos::clock::earlier;
-use kairos::{Expression, ScheduleId, Specification, Timetable, TriggerInput};
+use kairos::{Expression, ScheduleId, Specification, Timetable};
 
 use crate::listing::fingerprint;
 use crate::schedules::Missed;
@@ -28,6 +28,8 @@ pub(crate) struct Triggers {
     zones: Vec<Zone>,
     /// What few triggers have, by slot.
     extras: HashMap<u32, Extra>,
+    /// How many of the triggers that fire next have been [read](Self::read_ahead).
+    read: usize,
 }
 
 /// A zone, once.
@@ -49,11 +51,20 @@ struct Packed {
     seconds: i64,
     nanoseconds: i32,
     zone: u16,
-    /// Whether there is something [extra](Triggers::extras).
-    has_extra: bool,
+    extra: HasExtra,
 }
 
 const _: () = assert!(size_of::<Packed>() <= 96, "there may be millions");
+
+/// Whether there is something [extra](Triggers::extras) of a trigger.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum HasExtra {
+    No,
+    /// Nothing that firing it asks for, which so need not look for it.
+    Words,
+    /// Also when it may fire.
+    Times,
+}
 
 #[derive(Debug, Default, PartialEq)]
 struct Extra {
@@ -71,8 +82,8 @@ struct Extra {
 /// What became of a trigger that was due.
 #[derive(Debug)]
 pub(crate) enum Fired {
-    /// It fires.
-    Due(TriggerInput),
+    /// It fires for this occurrence.
+    Due(ScheduleId, Timestamp),
     /// It has to wait, and is looked at again a minute later.
     HeldBack,
     /// It came too late for some occurrences. The first that is not too late is next.
@@ -81,8 +92,17 @@ pub(crate) enum Fired {
 
 /// How long a trigger that has to wait is left alone.
 const HELD_BACK: Duration = Duration::from_secs(60);
+/// How many triggers are read ahead: about as many as a core waits for at once.
+const READ_AHEAD: usize = 32;
 /// How many missed occurrences are counted one by one.
 const COUNTED: usize = 10_000;
+
+impl Extra {
+    fn has_times(&self) -> bool {
+        let Self { start, end, window_minutes, .. } = self;
+        start.is_some() || end.is_some() || window_minutes.is_some()
+    }
+}
 
 impl Packed {
     fn next(&self) -> Timestamp {
@@ -94,10 +114,15 @@ impl Packed {
         (self.seconds, self.nanoseconds) = (next.as_second(), next.subsec_nanosecond());
     }
 
+    /// What there is extra of it, if that has anything to say about when it fires.
+    fn times<'a>(&self, slot: u32, extras: &'a HashMap<u32, Extra>) -> Option<&'a Extra> {
+        if self.extra == HasExtra::Times { extras.get(&slot) } else { None }
+    }
+
     /// How many milliseconds after its occurrence it fires, within its window. That depends on the id alone, so that triggers of one
     /// time are spread, and each keeps its distance from one occurrence to the next.
-    fn delay(&self, extra: Option<&Extra>) -> u64 {
-        let window = extra.and_then(|extra| extra.window_minutes).unwrap_or(0);
+    fn delay(&self, times: Option<&Extra>) -> u64 {
+        let window = times.and_then(|times| times.window_minutes).unwrap_or(0);
         match u64::from(window) * 60_000 {
             0 => 0,
             millis => fingerprint(self.id.as_str().as_bytes()) % millis,
@@ -114,6 +139,7 @@ impl Triggers {
             timers: Wheel::new(),
             zones: Vec::new(),
             extras: HashMap::new(),
+            read: 0,
         }
     }
 
@@ -134,7 +160,7 @@ impl Triggers {
     }
 
     fn extra(&self, slot: u32, packed: &Packed) -> Option<&Extra> {
-        if packed.has_extra { self.extras.get(&slot) } else { None }
+        if packed.extra == HasExtra::No { None } else { self.extras.get(&slot) }
     }
 
     /// Adds a trigger that is not there yet and has been checked, with a timer for its next occurrence if it has one.
@@ -146,14 +172,33 @@ impl Triggers {
             seconds: 0,
             nanoseconds: 0,
             zone: self.zone(&trigger.specification, timetable),
-            has_extra: extra.is_some(),
+            extra: match &extra {
+                None => HasExtra::No,
+                Some(extra) if extra.has_times() => HasExtra::Times,
+                Some(_) => HasExtra::Words,
+            },
         };
+        if self.by_key.len() == self.by_key.capacity() {
+            self.grow();
+        }
         let slot = self.packed.insert(packed);
         self.extras.extend(extra.map(|extra| (slot, extra)));
         let hash = self.hasher.hash_one((trigger.schedule_id.as_str(), trigger.specification.group.as_deref()));
         let Self { packed, by_key, hasher, extras, .. } = self;
         by_key.insert_unique(hash, slot, |slot| name(packed, extras, *slot).map_or(0, |name| hasher.hash_one(name)));
         self.set_timer(slot, next);
+    }
+
+    /// Doubles the table of slots, going through them as they lie in memory. By itself it would go through them as they lie in the table, which is
+    /// in no order, and wait for each.
+    fn grow(&mut self) {
+        let Self { packed, by_key, hasher, extras, .. } = self;
+        let hash = |slot: &u32| name(packed, extras, *slot).map_or(0, |name| hasher.hash_one(name));
+        let mut grown = HashTable::with_capacity(2 * by_key.capacity());
+        for (slot, _) in packed.slots_from(0).filter(|(_, packed)| packed.is_some()) {
+            grown.insert_unique(hash(&slot), slot, hash);
+        }
+        *by_key = grown;
     }
 
     /// Removes a trigger and its timer.
@@ -196,11 +241,12 @@ impl Triggers {
         is_held_back: impl Fn(&str) -> bool,
     ) -> Option<Fired> {
         let slot = self.timers.pop(tick(until))?;
+        self.read_ahead();
         let packed = self.packed.get(slot)?;
-        let extra = self.extra(slot, packed);
-        let oldest = tick(now).saturating_sub(millis(catch_up)).saturating_sub(packed.delay(extra));
+        let times = packed.times(slot, &self.extras);
+        let oldest = tick(now).saturating_sub(millis(catch_up)).saturating_sub(packed.delay(times));
         let occurrence = packed.next();
-        let timetable = self.timetable(packed, extra, occurrence);
+        let timetable = self.timetable(packed, times, occurrence);
         if tick(occurrence) < oldest {
             let oldest = instant(oldest);
             let missed = missed(&packed.id, occurrence, &timetable, oldest);
@@ -212,10 +258,26 @@ impl Triggers {
             self.timers.set(slot, tick(now) + millis(HELD_BACK));
             return Some(Fired::HeldBack);
         }
-        let input = TriggerInput::new(packed.id.clone(), occurrence);
+        let id = packed.id.clone();
         let following = timetable.next_after(occurrence);
         self.set_timer(slot, following);
-        Some(Fired::Due(input))
+        Some(Fired::Due(id, occurrence))
+    }
+
+    /// Reads what firing the next few triggers will read, and does nothing with it.
+    ///
+    /// Triggers of one time lie far apart, and in no cache. Read one after the other, between one firing and the next, they would be waited for one
+    /// after the other; read here, side by side, they are waited for together.
+    fn read_ahead(&mut self) {
+        if self.read > 0 {
+            self.read -= 1;
+            return;
+        }
+        for packed in self.timers.next_of_tick().take(READ_AHEAD).filter_map(|slot| self.packed.get(slot)) {
+            let first_of_id = packed.id.as_str().as_bytes().first().copied();
+            std::hint::black_box((packed.expression, packed.seconds, first_of_id));
+            self.read += 1;
+        }
     }
 
     /// Goes on at an earlier time, as the clock was set back. Occurrences stay when they are: one that has fired does not fire again.
@@ -226,15 +288,15 @@ impl Triggers {
     fn set_timer(&mut self, slot: u32, occurrence: Option<Timestamp>) {
         if let (Some(packed), Some(occurrence)) = (self.packed.get_mut(slot), occurrence) {
             packed.set_next(occurrence);
-            let extra = if packed.has_extra { self.extras.get(&slot) } else { None };
-            self.timers.set(slot, due_tick(occurrence) + packed.delay(extra));
+            let times = packed.times(slot, &self.extras);
+            self.timers.set(slot, due_tick(occurrence) + packed.delay(times));
         }
     }
 
     /// A rate that has no start may as well count from its last occurrence as from its first.
-    fn timetable(&self, packed: &Packed, extra: Option<&Extra>, next: Timestamp) -> Timetable {
+    fn timetable(&self, packed: &Packed, times: Option<&Extra>, next: Timestamp) -> Timetable {
         let timetable = self.zones[usize::from(packed.zone)].timetable.clone().with_expression(packed.expression);
-        let (start, end) = extra.map_or((None, None), |extra| (extra.start, extra.end));
+        let (start, end) = times.map_or((None, None), |times| (times.start, times.end));
         timetable.with_anchor(next).with_start(start).with_end(end)
     }
 
@@ -276,7 +338,7 @@ fn name<'a>(
 ) -> Option<(&'a str, Option<&'a str>)> {
     let packed = packed.get(slot)?;
     let group = || extras.get(&slot)?.group.as_deref();
-    Some((packed.id.as_str(), if packed.has_extra { group() } else { None }))
+    Some((packed.id.as_str(), if packed.extra == HasExtra::No { None } else { group() }))
 }
 
 /// The occurrences from the next one on and before `oldest`. Stepping through them would take as long as they were many.

@@ -60,6 +60,8 @@ struct List {
     last: u32,
     /// No timer in the list is due before this tick. Exact, unless the earliest was cancelled.
     earliest: u64,
+    /// No timer in the list is due after this tick.
+    latest: u64,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -73,7 +75,7 @@ struct Timer {
 const IDLE: u64 = u64::MAX;
 
 impl List {
-    const EMPTY: Self = Self { first: NIL, last: NIL, earliest: u64::MAX };
+    const EMPTY: Self = Self { first: NIL, last: NIL, earliest: u64::MAX, latest: 0 };
 }
 
 impl Timer {
@@ -98,8 +100,9 @@ impl Wheel {
 
     /// Cancels a timer; nothing happens to one that is not set.
     pub(crate) fn cancel(&mut self, number: u32) {
-        if self.due(number).is_some() {
-            self.unlink(number);
+        if let Some(due) = self.due(number) {
+            let (level, slot) = self.place(due);
+            self.unlink(number, level, slot);
         }
     }
 
@@ -116,7 +119,8 @@ impl Wheel {
 
     /// Takes the earliest timer that is due at or before `now`; of those due at the same tick, the one set first.
     ///
-    /// A timer goes down at most one level at a time, so each is moved less often than there are levels.
+    /// A timer goes down at least one level at a time, so each is moved less often than there are levels; where all of a list are of one
+    /// tick, as those of one minute are, the list goes all the way as it is, however long.
     pub(crate) fn pop(&mut self, now: u64) -> Option<u32> {
         loop {
             let (level, slot) = self.first_list()?;
@@ -127,11 +131,18 @@ impl Wheel {
             // Nothing is due before it, and everything below this level is empty: the hand may go right there.
             self.hand = list.earliest;
             if level == 0 {
-                self.unlink(list.first);
+                self.unlink(list.first, level, slot);
                 return Some(list.first);
             }
             self.lists[level][slot] = List::EMPTY;
             self.occupied[level] &= !(1 << slot);
+            if list.earliest == list.latest {
+                // The hand is there: that is a list of level 0, and as nothing was below, it is empty.
+                let (level, slot) = self.place(list.earliest);
+                self.lists[level][slot] = list;
+                self.occupied[level] |= 1 << slot;
+                continue;
+            }
             // In order, so that timers of one tick stay in the order in which they were set.
             let mut number = list.first;
             while number != NIL {
@@ -140,6 +151,14 @@ impl Wheel {
                 number = next;
             }
         }
+    }
+
+    /// The timers that come due at the tick of the one that was popped last, in the order in which they will be popped.
+    pub(crate) fn next_of_tick(&self) -> impl Iterator<Item = u32> {
+        let (level, slot) = self.place(self.hand);
+        let timer = |number: u32| (number != NIL).then_some(number);
+        let first = timer(self.lists[level][slot].first);
+        std::iter::successors(first, move |number| timer(self.timers[*number as usize].next))
     }
 
     /// Goes on at an earlier time, each timer being set to what becomes of its tick; that must keep their order.
@@ -176,7 +195,7 @@ impl Wheel {
         let (level, slot) = self.place(due);
         let list = &mut self.lists[level][slot];
         let last = std::mem::replace(&mut list.last, number);
-        list.earliest = list.earliest.min(due);
+        (list.earliest, list.latest) = (list.earliest.min(due), list.latest.max(due));
         match last {
             NIL => list.first = number,
             last => self.timers[last as usize].next = number,
@@ -185,9 +204,9 @@ impl Wheel {
         self.occupied[level] |= 1 << slot;
     }
 
-    fn unlink(&mut self, number: u32) {
-        let Timer { due, previous, next } = std::mem::replace(&mut self.timers[number as usize], Timer::IDLE);
-        let (level, slot) = self.place(due);
+    /// Takes a timer out of the list that it is in.
+    fn unlink(&mut self, number: u32, level: usize, slot: usize) {
+        let Timer { previous, next, .. } = std::mem::replace(&mut self.timers[number as usize], Timer::IDLE);
         match previous {
             NIL => self.lists[level][slot].first = next,
             previous => self.timers[previous as usize].next = next,
@@ -361,6 +380,24 @@ mod tests {
             }
         }
         assert!(wakes <= 2, "{wakes}");
+    }
+
+    #[test]
+    fn timers_of_one_tick_stay_in_order_whatever_is_cancelled_or_set_among_them() {
+        let mut wheel = Wheel::new();
+        let due = 1 << 40;
+        (0..100).for_each(|number| wheel.set(number, due));
+        wheel.set(100, due + 1);
+        (0..100).filter(|number| number % 3 == 0).for_each(|number| wheel.cancel(number));
+        wheel.set(3, due);
+        let expected: Vec<u32> = (0..100).filter(|number| number % 3 != 0).chain([3]).collect();
+        assert_eq!(wheel.pop(due), Some(expected[0]));
+        assert!(wheel.next_of_tick().eq(expected[1..].iter().copied()));
+        wheel.set(0, due);
+        let popped: Vec<u32> = std::iter::from_fn(|| wheel.pop(due)).collect();
+        assert_eq!(popped, [&expected[1..], &[0]].concat());
+        assert_eq!(wheel.next_of_tick().next(), None);
+        assert_eq!((wheel.pop(due + 1), wheel.pop(LAST)), (Some(100), None));
     }
 
     #[test]
