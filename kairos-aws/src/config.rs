@@ -4,7 +4,7 @@ use kairos::{Error, ErrorKind, Policy, Result};
 
 macro_rules! names {
     ($($(#[$doc:meta])* $field:ident: $parameter:literal, $variable:literal;)*) => {
-        /// The names of everything that an installation consists of: by hand, from [environment variables](Self::with_environment), or from
+        /// The names of everything that an installation consists of, and its numbers: by hand, from [environment variables](Self::with_environment), or from
         /// the parameter store (`from_parameters`, with the feature `ssm`), where the older system keeps them too. Variables override parameters.
         ///
         /// | field | parameter | variable |
@@ -74,6 +74,12 @@ names! {
     api_url: "Api/Url", "KAIROS_API_URL";
     /// The id of the API's key.
     api_key_id: "Api/KeyId", "KAIROS_API_KEY_ID";
+    /// How many partitions each state has in the index of executions by state, 1 to 255; 4 if nothing is said. It must be the same for everything that
+    /// writes or reads executions: executors, and whatever lists them. More can be given at any time; with fewer, listings by state miss
+    /// what was written to the others, until it changes its state or expires.
+    history_partitions: "DynamoDB/ParticionesEjecuciones", "KAIROS_DYNAMODB_PARTICIONES_EJECUCIONES";
+    /// Over how many seconds dispatchers spread an occurrence, 0 to 900: as far as a queue delays a message. 0, or nothing, is not at all.
+    spread_seconds: "Dispatcher/RepartoSegundos", "KAIROS_DISPATCHER_REPARTO_SEGUNDOS";
 }
 
 impl Config {
@@ -93,7 +99,7 @@ impl Config {
         self.overridden_by(|variable| std::env::var(variable).ok())
     }
 
-    fn overridden_by(mut self, value: impl Fn(&'static str) -> Option<String>) -> Self {
+    pub(crate) fn overridden_by(mut self, value: impl Fn(&'static str) -> Option<String>) -> Self {
         for (_, variable, name) in self.names_mut() {
             if let Some(value) = value(variable).filter(|value| !value.is_empty()) {
                 *name = Some(value);
@@ -156,6 +162,28 @@ impl Config {
             )),
             None => Err(Error::new(ErrorKind::Invalid, format!("there is no parameter '{parameter}'"))),
         }
+    }
+
+    /// The whole number that stands under a parameter, if there is one.
+    ///
+    /// # Errors
+    /// [`Invalid`](ErrorKind::Invalid) if it is none of the range, saying where it may have come from.
+    #[cfg(all(feature = "dynamodb", feature = "sqs"))]
+    pub(crate) fn number(&self, parameter: &str, range: std::ops::RangeInclusive<u16>) -> Result<Option<u16>> {
+        let app = &self.app;
+        let names = self.names();
+        let Some((_, variable, Some(text))) = names.into_iter().find(|(name, ..)| *name == parameter) else {
+            return Ok(None);
+        };
+        let number = text.trim().parse().ok().filter(|number| range.contains(number));
+        let refused = || {
+            let (least, most) = (range.start(), range.end());
+            let text = format!(
+                "{variable}, or the parameter /{app}/{parameter}, is '{text}': it must be a whole number from {least} to {most}"
+            );
+            Error::new(ErrorKind::Invalid, text)
+        };
+        number.ok_or_else(refused).map(Some)
     }
 
     /// What an installation of this configuration lets in: roles with its prefix, if it has one.

@@ -269,6 +269,7 @@ impl fmt::Debug for DynamoHistory {
         f.debug_struct("DynamoHistory")
             .field("table", &self.table)
             .field("retention", &self.retention)
+            .field("partitions", &self.partitions)
             .finish_non_exhaustive()
     }
 }

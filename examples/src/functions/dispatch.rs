@@ -11,32 +11,71 @@ use kairos::{Arn, Dispatcher, Error, ErrorKind, Result, TriggerInput};
 use lambda_runtime::{Context, Diagnostic, LambdaEvent};
 use serde_json::{Value, json};
 
-use super::{Installation, SetupError};
+use super::setup::{Installation, SetupError, variable};
 use crate::telemetry::Metrics;
 
-/// Dispatches what a trigger asks for until shortly before the deadline, and hands the rest on.
+/// When whoever dispatches an occurrence hands the rest of it on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Relay {
+    /// When the time runs out: one dispatcher sends page after page.
+    #[default]
+    OutOfTime,
+    /// Before its own page is sent: as many dispatchers send as there are pages.
+    PageByPage,
+}
+
+impl Relay {
+    /// What `KAIROS_DISPATCH_RELAY` says: `on` or `off`, which holds if it says nothing.
+    ///
+    /// # Errors
+    /// If it says something else.
+    pub fn from_environment() -> Result<Self, SetupError> {
+        Self::named(variable("KAIROS_DISPATCH_RELAY").as_deref())
+    }
+
+    fn named(name: Option<&str>) -> Result<Self, SetupError> {
+        match name {
+            Some("on") => Ok(Self::PageByPage),
+            Some("off") | None => Ok(Self::OutOfTime),
+            Some(other) => Err(format!("KAIROS_DISPATCH_RELAY is '{other}': it must be on or off").into()),
+        }
+    }
+}
+
+/// Dispatches what a trigger asks for until shortly before the deadline, and hands the rest on: then, or at once.
 ///
 /// Input without an occurrence means the one at `got_at`; what is handed on names it, so that all of it stays one occurrence.
 ///
 /// # Errors
-/// Whatever kept any process from being queued, or the rest from being handed on. The same input again is harmless.
+/// Whatever kept any process from being queued, or the rest from being handed on where the time ran out. The same input again is harmless.
 pub async fn dispatch<H, F>(
     dispatcher: &Dispatcher,
     input: TriggerInput,
     got_at: Timestamp,
     deadline: Timestamp,
+    relay: Relay,
     hand_on: H,
 ) -> Result<Dispatched>
 where
-    H: FnOnce(TriggerInput) -> F,
-    F: Future<Output = Result<()>>,
+    H: Fn(TriggerInput) -> F + Send + Sync,
+    F: Future<Output = Result<()>> + Send,
 {
     let request = DispatchRequest::of_trigger(input, got_at).with_deadline(deadline);
-    let dispatched = dispatcher.dispatch(&request).await?;
+    let dispatched = match relay {
+        Relay::OutOfTime => dispatcher.dispatch(&request).await?,
+        // Boxed: what hands on calls a service, and that within a dispatch is a type deeper than the compiler looks.
+        Relay::PageByPage => Box::pin(dispatcher.dispatch_relayed(&request, &hand_on)).await?,
+    };
     if let Some(cursor) = &dispatched.next {
         hand_on(request.continuation(cursor.clone())).await.map_err(|error| error.during("hand on"))?;
     }
     Ok(dispatched)
+}
+
+/// Whether somebody else has the rest of the occurrence.
+#[must_use]
+pub fn goes_on(dispatched: &Dispatched) -> bool {
+    dispatched.handed_over || dispatched.next.is_some()
 }
 
 /// What a dispatch comes to in metrics.
@@ -56,6 +95,7 @@ pub fn late(metrics: &mut Metrics, input: &TriggerInput, got_at: Timestamp) {
 pub struct DispatcherFunction {
     installation: Installation,
     dispatcher: Dispatcher,
+    relay: Relay,
     functions: aws_sdk_lambda::Client,
 }
 
@@ -63,14 +103,16 @@ impl DispatcherFunction {
     /// Over the tables and the queue of an installation.
     ///
     /// # Errors
-    /// If a name that it needs is not configured.
+    /// If a name that it needs is not configured, or a setting is none.
     pub fn new(installation: Installation) -> Result<Arc<Self>, SetupError> {
         let dispatcher = installation.config.dispatcher(&installation.sdk)?;
+        let relay = Relay::from_environment()?;
         let functions = aws_sdk_lambda::Client::new(&installation.sdk);
-        Ok(Arc::new(Self { installation, dispatcher, functions }))
+        Ok(Arc::new(Self { installation, dispatcher, relay, functions }))
     }
 
-    /// One invocation. Where the time runs out, the function goes on by invoking itself asynchronously, by the ARN that it was invoked by.
+    /// One invocation. Where the time runs out, or before its first page if it [relays](Relay::PageByPage), the function goes on by invoking
+    /// itself asynchronously, by the ARN that it was invoked by.
     ///
     /// # Errors
     /// If the input cannot be read, or not every process was queued and nobody goes on: the trigger's own retries do.
@@ -90,9 +132,9 @@ impl DispatcherFunction {
         metrics.emit(began);
         match result {
             Ok(dispatched) => {
-                let Dispatched { queued, pages, ref next, .. } = dispatched;
+                let Dispatched { queued, pages, .. } = dispatched;
                 tracing::info!(schedule = payload["IdCalendarizacion"].as_str(), queued, pages, "dispatched");
-                Ok(json!({"Despachados": queued, "Continua": next.is_some()}))
+                Ok(json!({"Despachados": queued, "Continua": goes_on(&dispatched)}))
             }
             Err(error) => {
                 tracing::error!(%error, cause = cause(&error), "not dispatched");
@@ -103,7 +145,7 @@ impl DispatcherFunction {
 
     async fn answer(&self, input: TriggerInput, context: &Context, got_at: Timestamp) -> Result<Dispatched> {
         let hand_on = |rest| self.invoke_itself(&context.invoked_function_arn, rest);
-        dispatch(&self.dispatcher, input, got_at, deadline(context, got_at), hand_on).await
+        dispatch(&self.dispatcher, input, got_at, deadline(context, got_at), self.relay, hand_on).await
     }
 
     async fn invoke_itself(&self, arn: &str, rest: TriggerInput) -> Result<()> {
@@ -151,6 +193,17 @@ pub(super) fn cause(error: &Error) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn relaying_is_on_or_off() {
+        for (name, expected) in
+            [(None, Relay::OutOfTime), (Some("off"), Relay::OutOfTime), (Some("on"), Relay::PageByPage)]
+        {
+            assert_eq!(Relay::named(name).unwrap(), expected);
+        }
+        let error = Relay::named(Some("si")).unwrap_err().to_string();
+        assert_eq!(error, "KAIROS_DISPATCH_RELAY is 'si': it must be on or off");
+    }
 
     #[test]
     fn a_deadline_is_an_instant_or_what_cargo_lambda_makes_of_it() {

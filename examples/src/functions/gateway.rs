@@ -7,7 +7,6 @@ use std::time::Duration;
 use axum::Router;
 use axum::response::Response;
 use kairos::scheduler::SchedulerConfig;
-use kairos_aws::DynamoHistory;
 use lambda_http::aws_lambda_events::apigw::{ApiGatewayRequestAuthorizer, ApiGatewayRequestIdentity};
 use lambda_http::http::uri::PathAndQuery;
 use lambda_http::http::{Request, Uri};
@@ -29,11 +28,10 @@ const CALL_LIMIT: Duration = Duration::from_secs(12);
 /// If a name that it needs is not configured.
 pub fn api(installation: &Installation) -> Result<Router, SetupError> {
     let Installation { config, sdk, clock, .. } = installation;
-    let history = DynamoHistory::new(&aws_sdk_dynamodb::Client::new(sdk), &config.tables()?);
     let mut limits = SchedulerConfig::default().with_policy(config.policy());
     (limits.patience, limits.call_limit) = (PATIENCE, CALL_LIMIT);
     let scheduler = config.scheduler(sdk)?.with_config(limits);
-    Ok(router(Api::new(scheduler, clock.clone()).with_history(Arc::new(history))))
+    Ok(router(Api::new(scheduler, clock.clone()).with_history(Arc::new(config.history(sdk)?))))
 }
 
 /// Answers one request, and logs a line of it.

@@ -17,7 +17,7 @@
 //! | `KAIROS_METRICS_NAMESPACE` | where metrics go | `Kairos` |
 //! | `AWS_LAMBDA_LOG_LEVEL` | the least level that is logged | `INFO` |
 //!
-//! and the names of [`kairos_aws::Config`].
+//! and the names and numbers of [`kairos_aws::Config`]. What dispatches reads another one, [`KAIROS_DISPATCH_RELAY`](dispatch::Relay).
 
 pub mod dispatch;
 pub mod event_source;

@@ -60,6 +60,24 @@ async fn the_dispatcher_queues_each_process_once_and_invokes_itself_for_the_rest
 }
 
 #[tokio::test]
+async fn a_dispatcher_that_relays_hands_the_rest_on_however_much_time_there_is() {
+    let site = Site::new(&name()).await;
+    let schedule = event("trigger")["IdCalendarizacion"].as_str().unwrap().to_owned();
+    site.write_older_rows(&schedule, 501).await;
+    let mut environment = site.environment();
+    environment.push(("KAIROS_DISPATCH_RELAY", "on".into()));
+    let path = env!("CARGO_BIN_EXE_dispatcher");
+    let mut function = crate::runtime::Function::start("dispatcher", path, &environment).await;
+    let answer = function.invoke(text("trigger.json"), 600).await.unwrap();
+    assert_eq!(answer, json!({"Despachados": 500, "Continua": true}));
+    let [rest] = &function.continuations()[..] else { panic!("it did not hand on: {:?}", function.lines()) };
+    let answer = function.invoke(rest.as_str(), 600).await.unwrap();
+    assert_eq!(answer, json!({"Despachados": 1, "Continua": false}));
+    assert!(function.continuations().is_empty());
+    assert_eq!(site.length(&site.queue).await, 501);
+}
+
+#[tokio::test]
 async fn the_executor_answers_for_each_message_of_a_batch() {
     let site = Site::new(&name()).await;
     let target = format!("{}-ventas", site.app);

@@ -10,7 +10,7 @@ use kairos::clock::{Clock as _, ManualClock, later};
 use kairos::dispatcher::{Dispatcher, DispatcherConfig};
 use kairos::shutdown::shutdown;
 use kairos::{Error, ErrorKind, Registration, Result, Scheduler, TriggerInput};
-use kairos_examples::functions::dispatch::dispatch;
+use kairos_examples::functions::dispatch::{Relay, dispatch, goes_on};
 use kairos_examples::functions::worker::health::{Health, Pulse};
 use kairos_examples::functions::worker::{Metered, Triggers, Watched};
 use kairos_examples::telemetry::Metrics;
@@ -124,7 +124,7 @@ async fn a_function_whose_time_runs_out_goes_on_from_where_it_was() {
                 *handed_on.lock().unwrap() = Some(TriggerInput::from_json(&text).unwrap());
                 async { Ok(()) }
             };
-            dispatch(&place.dispatcher, input, got_at, deadline, hand_on).await.unwrap();
+            dispatch(&place.dispatcher, input, got_at, deadline, Relay::OutOfTime, hand_on).await.unwrap();
             next = handed_on.into_inner().unwrap();
         }
         assert!(invocations > 1, "{name}");
@@ -137,8 +137,51 @@ async fn who_cannot_hand_on_fails_so_that_the_trigger_tries_again() {
     let place = Place::new(Duration::ZERO).await;
     let deadline = later(place.clock.now(), Duration::from_secs(1));
     let hand_on = |_| async { Err(Error::new(ErrorKind::Denied, "not you")) };
-    let error = dispatch(&place.dispatcher, input("trigger"), place.clock.now(), deadline, hand_on).await.unwrap_err();
-    assert_eq!(error.to_string(), "hand on: not you");
+    for relay in [Relay::OutOfTime, Relay::PageByPage] {
+        let dispatched = dispatch(&place.dispatcher, input("trigger"), place.clock.now(), deadline, relay, hand_on);
+        assert_eq!(dispatched.await.unwrap_err().to_string(), "hand on: not you");
+    }
+}
+
+#[tokio::test]
+async fn relayed_each_page_is_dispatched_by_another_and_what_nobody_takes_by_who_has_it() {
+    let place = Place::new(Duration::ZERO).await;
+    let deadline = later(place.clock.now(), Duration::from_secs(60));
+    let relayed = Mutex::new(vec![input("trigger")]);
+    let hand_on = |rest: TriggerInput| {
+        relayed.lock().unwrap().push(rest);
+        async { Ok(()) }
+    };
+    let mut told = Vec::new();
+    loop {
+        let Some(input) = relayed.lock().unwrap().pop() else { break };
+        let now = place.clock.now();
+        let dispatched = dispatch(&place.dispatcher, input, now, deadline, Relay::PageByPage, &hand_on).await.unwrap();
+        told.push((dispatched.queued, goes_on(&dispatched)));
+    }
+    assert_eq!(told, [(2, true), (2, true), (1, false)]);
+    assert_eq!(place.queued().await, all(DUE));
+
+    let nobody = |_| async { Err(Error::new(ErrorKind::Throttled, "too many")) };
+    let dispatched =
+        dispatch(&place.dispatcher, input("trigger"), place.clock.now(), deadline, Relay::PageByPage, nobody);
+    let dispatched = dispatched.await.unwrap();
+    assert_eq!((dispatched.queued, goes_on(&dispatched)), (5, false));
+}
+
+#[tokio::test]
+async fn a_worker_that_relays_goes_on_by_a_message_for_each_page() {
+    let mut place = Place::new(Duration::ZERO).await;
+    place.triggers = place.triggers.clone().with_relay(Relay::PageByPage);
+    let mut messages = 0;
+    let mut delivery = Some(place.input(event("trigger").to_string()).await);
+    while let Some(taken) = delivery.take() {
+        messages += 1;
+        place.triggers.take(&taken).await;
+        delivery = place.next().await;
+    }
+    assert_eq!((messages, place.inputs.is_empty()), (3, true));
+    assert_eq!(place.queued().await, all(DUE));
 }
 
 #[tokio::test]

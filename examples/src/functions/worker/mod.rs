@@ -6,6 +6,7 @@
 //! | --- | --- | --- |
 //! | `KAIROS_DISPATCH_QUEUE_URL` | the queue that triggers send their input to | the worker executes only |
 //! | `KAIROS_DISPATCH_DEAD_LETTER_QUEUE_URL` | where input goes that cannot be read | it stays, until the queue's redrive policy takes it away |
+//! | `KAIROS_DISPATCH_RELAY` | as of the function [`dispatcher`](super::dispatch::Relay), by messages to that queue | `off` |
 //! | `KAIROS_CONCURRENCY` | how many executions run at once | 64 |
 //! | `KAIROS_HEALTH_PORT` | where [health] is told | 8080 |
 
@@ -23,7 +24,7 @@ use kairos::executor::{Handled, Worker, WorkerConfig, WorkerReport};
 use kairos::shutdown::Shutdown;
 use kairos::{Dispatcher, Executor, Result};
 
-use super::{Installation, SetupError, execute, setup::variable};
+use super::{Installation, SetupError, dispatch::Relay, execute, setup::variable};
 use crate::telemetry::Metrics;
 use health::Pulse;
 
@@ -82,18 +83,20 @@ impl Service {
     pub fn with_triggers(
         mut self,
         dispatcher: Dispatcher,
+        relay: Relay,
         receiver: Arc<dyn Receiver>,
         sender: Arc<dyn Queue>,
     ) -> Self {
         let metrics = self.metrics.clone();
-        self.triggers = Some(Triggers::new(dispatcher, receiver, sender, self.clock.clone(), metrics));
+        let triggers = Triggers::new(dispatcher, receiver, sender, self.clock.clone(), metrics);
+        self.triggers = Some(triggers.with_relay(relay));
         self
     }
 
     /// Over the tables, queues and targets of an installation, and where to ask how it is doing.
     ///
     /// # Errors
-    /// If a name that it needs is not configured.
+    /// If a name that it needs is not configured, or a setting is none.
     pub fn of(installation: &Installation) -> Result<(Self, health::Health), SetupError> {
         let Installation { config, sdk, clock, .. } = installation;
         let mut pulses = Vec::new();
@@ -115,10 +118,11 @@ impl Service {
                 queue = queue.with_dead_letters(url);
             }
             let queue = Arc::new(queue);
-            service = service.with_triggers(config.dispatcher(sdk)?, watch("triggers", queue.clone()), queue);
+            let watched = watch("triggers", queue.clone());
+            service = service.with_triggers(config.dispatcher(sdk)?, Relay::from_environment()?, watched, queue);
         }
-        let tables = kairos_aws::DynamoHistory::new(&aws_sdk_dynamodb::Client::new(sdk), &config.tables()?);
-        Ok((service, health::Health::new(pulses, Arc::new(tables), clock.clone())))
+        let tables = Arc::new(config.history(sdk)?);
+        Ok((service, health::Health::new(pulses, tables, clock.clone())))
     }
 
     /// Works until the end is asked for, then lets what is under way end within the grace.

@@ -13,7 +13,7 @@ use kairos::shutdown::Shutdown;
 use kairos::{Body, Dispatcher, Error, ErrorKind, Failure, Result, TriggerInput};
 
 use super::Metered;
-use crate::functions::dispatch::{cause, count, dispatch, late};
+use crate::functions::dispatch::{Relay, cause, count, dispatch, goes_on, late};
 
 /// How many occurrences are dispatched at once.
 const LANES: usize = 4;
@@ -34,6 +34,7 @@ pub struct Triggers {
     sender: Arc<dyn Queue>,
     clock: Arc<dyn Clock>,
     metrics: Metered,
+    relay: Relay,
 }
 
 impl Triggers {
@@ -46,7 +47,14 @@ impl Triggers {
         clock: Arc<dyn Clock>,
         metrics: Metered,
     ) -> Self {
-        Self { dispatcher, receiver, sender, clock, metrics }
+        Self { dispatcher, receiver, sender, clock, metrics, relay: Relay::default() }
+    }
+
+    /// The same, handing the rest of an occurrence on at another time.
+    #[must_use]
+    pub fn with_relay(mut self, relay: Relay) -> Self {
+        self.relay = relay;
+        self
     }
 
     /// Dispatches until the end is asked for; what is under way may go on for `grace`, and comes back if that is not enough.
@@ -100,8 +108,9 @@ impl Triggers {
         });
         let message = &*delivery.message_id;
         let settled = match result {
-            Ok(Dispatched { queued, pages, next, .. }) => {
-                tracing::info!(message, queued, pages, goes_on = next.is_some(), "dispatched");
+            Ok(dispatched) => {
+                let Dispatched { queued, pages, .. } = dispatched;
+                tracing::info!(message, queued, pages, goes_on = goes_on(&dispatched), "dispatched");
                 let answers = self.receiver.acknowledge(std::slice::from_ref(&delivery.receipt)).await;
                 answers.and_then(|answers| answers.into_iter().collect())
             }
@@ -120,7 +129,7 @@ impl Triggers {
         self.metrics.add(|metrics| late(metrics, &input, began));
         // Input without an occurrence is of the time at which it was sent: the same at each delivery.
         let (got_at, deadline) = (delivery.sent_at, later(began, SLICE));
-        dispatch(&self.dispatcher, input, got_at, deadline, |rest| self.send(rest)).await
+        dispatch(&self.dispatcher, input, got_at, deadline, self.relay, |rest| self.send(rest)).await
     }
 
     async fn send(&self, rest: TriggerInput) -> Result<()> {
