@@ -19,6 +19,7 @@
 //!
 //! and the names and numbers of [`kairos_aws::Config`]. What dispatches reads another one, [`KAIROS_DISPATCH_RELAY`](dispatch::Relay).
 
+pub mod connections;
 pub mod dispatch;
 pub mod event_source;
 pub mod execute;

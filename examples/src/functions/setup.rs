@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use aws_config::{BehaviorVersion, SdkConfig};
+use aws_config::SdkConfig;
 use kairos::clock::{Clock, SystemClock};
 use kairos_aws::Config;
 
+use super::connections;
 use crate::telemetry::{self, Metrics};
 
 /// What keeps a program from starting.
@@ -30,7 +31,7 @@ impl Installation {
     /// If the parameter store is to be asked and does not answer.
     pub async fn from_environment() -> Result<Self, SetupError> {
         telemetry::start();
-        let sdk = aws_config::load_defaults(BehaviorVersion::latest()).await;
+        let sdk = connections::load().await;
         let app = variable("KAIROS_APP").unwrap_or_else(|| "Kairos".into());
         let config = match variable("KAIROS_PARAMETER_STORE").as_deref() {
             Some("off") => Config::new(app),

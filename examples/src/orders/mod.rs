@@ -19,14 +19,13 @@ mod table;
 
 use std::sync::Arc;
 
-use aws_config::BehaviorVersion;
 use lambda_runtime::{Diagnostic, LambdaEvent};
 use serde_json::{Value, json};
 
 pub use order::{Line, Order, Priced, Priority, Refusal, Tier};
 pub use table::{OrderTable, Stored};
 
-use crate::functions::SetupError;
+use crate::functions::{SetupError, connections};
 use crate::telemetry;
 
 /// The function `orders`, over the table that `ORDERS_TABLE` names: `Pedidos` if it is not set.
@@ -42,7 +41,7 @@ impl OrdersFunction {
     /// None so far; it is what every function begins with.
     pub async fn from_environment() -> Result<Arc<Self>, SetupError> {
         telemetry::start();
-        let sdk = aws_config::load_defaults(BehaviorVersion::latest()).await;
+        let sdk = connections::load().await;
         let name = std::env::var("ORDERS_TABLE").unwrap_or_else(|_| "Pedidos".into());
         Ok(Arc::new(Self { table: OrderTable::new(aws_sdk_dynamodb::Client::new(&sdk), name) }))
     }
