@@ -8,7 +8,7 @@ use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use hashbrown::{DefaultHashBuilder, HashMap, HashTable};
+use hashbrown::{DefaultHashBuilder, HashTable};
 use jiff::Timestamp;
 use kairos::backend::{Claim, Claimed, ExecutionFilter, History, Outcome};
 use kairos::clock::later;
@@ -18,7 +18,7 @@ use kairos::{Execution, ExecutionId, ExecutionState, Failure, Hold, Origin, Proc
 use crate::error;
 use crate::intern::Interned;
 use crate::listing::Listing;
-use crate::order::{Change, Indexes, Position};
+use crate::order::{Change, Gone, Indexes, Position};
 use crate::slab::Slab;
 use crate::sync::lock;
 use crate::wheel::{Wheel, due_tick, tick};
@@ -28,7 +28,7 @@ pub use saved::SavedHistory;
 /// A [`History`] in memory, sorted by scheduled time: of all executions, of each state and of each process.
 ///
 /// Claiming and recording cost the same however many executions there are, and a page what it holds: they are sorted in when somebody
-/// lists, or once a hundred thousand have changed, which takes some tens of milliseconds. An execution is kept for the
+/// lists, or once a hundred thousand have changed or expired, which takes some tens of milliseconds. An execution is kept for the
 /// retention, counted from its last claim or outcome, or from the end of its claim if that is later. Time is what
 /// claims and outcomes say that it is: without them nothing expires.
 ///
@@ -65,14 +65,15 @@ struct State {
     /// Slots, by the hash of the id, which is in the slot.
     by_id: HashTable<u32>,
     hasher: DefaultHashBuilder,
-    /// Who is trying which, by slot. Apart, as few are being tried.
-    holds: HashMap<u32, Hold>,
+    /// Who is trying which. Apart, as few are being tried.
+    holds: Slab<Hold>,
     processes: Interned<ProcessId>,
     schedules: Interned<ScheduleId>,
     /// Behind by what has changed: most executions are done with, and many have expired, before anybody lists them.
     indexes: Indexes,
-    /// The slots of those that have changed.
+    /// The slots of those that have changed, and those that the indexes have and that are no more.
     changed: Vec<u32>,
+    gone: Vec<Gone>,
     expiry: Wheel,
 }
 
@@ -81,7 +82,7 @@ struct Record {
     id: ExecutionId,
     scheduled_time: Timestamp,
     started_at: Timestamp,
-    finished_at: Option<Timestamp>,
+    last_try: Try,
     error: Option<Box<Failure>>,
     /// The numbers of its process and of its schedule.
     process: u32,
@@ -95,11 +96,20 @@ struct Record {
     has_changed: bool,
 }
 
+/// Who is at it, or when it ended.
+#[derive(Clone, Copy)]
+enum Try {
+    /// Under the hold in this slot.
+    Held(u32),
+    /// If that is known.
+    Ended(Option<Timestamp>),
+}
+
 const _: () = assert!(size_of::<Record>() <= 96, "there may be millions");
 
 /// How many executions are read ahead: about as many as a core waits for at once.
 const READ_AHEAD: usize = 16;
-/// How many may have changed before they are sorted in: so many that it is seldom done, so few that nobody waits for it for long.
+/// How many may have changed, or have expired, before they are sorted in or out: so many that it is seldom done, so few that nobody waits for it for long.
 const BEHIND: usize = 100_000;
 
 impl MemoryHistory {
@@ -148,17 +158,34 @@ impl fmt::Debug for MemoryHistory {
     }
 }
 
+impl Record {
+    fn hold(&self) -> Option<u32> {
+        match self.last_try {
+            Try::Held(hold) => Some(hold),
+            Try::Ended(_) => None,
+        }
+    }
+
+    fn finished_at(&self) -> Option<Timestamp> {
+        match self.last_try {
+            Try::Held(_) => None,
+            Try::Ended(at) => at,
+        }
+    }
+}
+
 impl State {
     fn new() -> Self {
         Self {
             records: Slab::new(),
             by_id: HashTable::new(),
             hasher: DefaultHashBuilder::default(),
-            holds: HashMap::new(),
+            holds: Slab::new(),
             processes: Interned::new(),
             schedules: Interned::new(),
             indexes: Indexes::default(),
             changed: Vec::new(),
+            gone: Vec::new(),
             expiry: Wheel::new(),
         }
     }
@@ -176,7 +203,7 @@ impl State {
         let mut execution = Execution::new(id, process.clone(), schedule.clone(), scheduled_time, origin, started_at);
         execution.state = record.state;
         execution.attempts = record.attempts;
-        execution.finished_at = record.finished_at;
+        execution.finished_at = record.finished_at();
         execution.error = record.error.as_deref().cloned();
         Some(execution)
     }
@@ -188,7 +215,7 @@ impl State {
             id: *execution_id,
             scheduled_time: *scheduled_time,
             started_at: claim.now,
-            finished_at: None,
+            last_try: Try::Held(self.holds.insert(claim.hold.clone())),
             error: None,
             process: self.processes.acquire(&process.id),
             schedule: self.schedules.acquire(&process.schedule_id),
@@ -198,9 +225,7 @@ impl State {
             indexed: None,
             has_changed: false,
         };
-        let slot = self.insert(record);
-        self.holds.insert(slot, claim.hold.clone());
-        slot
+        self.insert(record)
     }
 
     fn insert(&mut self, record: Record) -> u32 {
@@ -236,18 +261,17 @@ impl State {
     }
 
     fn remove(&mut self, slot: u32) {
-        let Some(Record { id, scheduled_time, process, schedule, state, indexed, .. }) = self.records.remove(slot)
+        let Some(Record { id, scheduled_time, process, schedule, last_try, indexed, .. }) = self.records.remove(slot)
         else {
             return;
         };
-        if let Some(indexed) = indexed {
-            self.indexes.remove(Position::new(scheduled_time, slot), process, indexed);
+        if let Some(state) = indexed {
+            self.gone.push(Gone { position: Position::new(scheduled_time, slot), process, state });
+            self.keep_up();
         }
         self.processes.release(process);
         self.schedules.release(schedule);
-        if state == ExecutionState::Running {
-            self.holds.remove(&slot);
-        }
+        self.let_go(last_try);
         if let Ok(entry) = self.by_id.find_entry(self.hasher.hash_one(id), |other| *other == slot) {
             entry.remove();
         }
@@ -265,22 +289,30 @@ impl State {
         let Some(record) = self.records.get_mut(slot) else { return };
         if !std::mem::replace(&mut record.has_changed, true) {
             self.changed.push(slot);
-            if self.changed.len() >= BEHIND {
-                self.sort_in();
-            }
+            self.keep_up();
+        }
+    }
+
+    fn keep_up(&mut self) {
+        if self.changed.len().max(self.gone.len()) >= BEHIND {
+            self.sort_in();
         }
     }
 
     /// Brings the indexes to what the executions are now.
     fn sort_in(&mut self) {
-        let Self { records, changed, indexes, .. } = self;
-        indexes.update(changed.drain(..).filter_map(|slot| {
-            // A slot may have been given to another execution since, and then be here twice.
-            let record = records.get_mut(slot).filter(|record| record.has_changed)?;
-            record.has_changed = false;
-            let (position, before) = (Position::new(record.scheduled_time, slot), record.indexed.replace(record.state));
-            Some(Change { position, process: record.process, before, after: record.state })
-        }));
+        let Self { records, changed, gone, indexes, .. } = self;
+        indexes.update(
+            gone,
+            changed.drain(..).filter_map(|slot| {
+                // A slot may have been given to another execution since, and then be here twice.
+                let record = records.get_mut(slot).filter(|record| record.has_changed)?;
+                record.has_changed = false;
+                let (position, before) =
+                    (Position::new(record.scheduled_time, slot), record.indexed.replace(record.state));
+                Some(Change { position, process: record.process, before, after: record.state })
+            }),
+        );
     }
 
     /// Gives a claim to another try.
@@ -289,19 +321,34 @@ impl State {
         if let Some(record) = self.records.get_mut(slot) {
             record.attempts = attempt;
             record.started_at = claim.now;
-            record.finished_at = None;
             record.error = None;
-            self.holds.insert(slot, claim.hold.clone());
+            let held = Try::Held(self.holds.insert(claim.hold.clone()));
+            let before = std::mem::replace(&mut record.last_try, held);
+            self.let_go(before);
         }
         Claimed::Granted { attempt }
     }
 
+    fn let_go(&mut self, last_try: Try) {
+        if let Try::Held(hold) = last_try {
+            self.holds.remove(hold);
+        }
+    }
+
+    /// Who is trying the execution in a slot.
+    fn hold(&self, slot: u32) -> Option<&Hold> {
+        self.holds.get(self.records.get(slot)?.hold()?)
+    }
+
+    fn hold_mut(&mut self, slot: u32) -> Option<&mut Hold> {
+        self.holds.get_mut(self.records.get(slot)?.hold()?)
+    }
+
     fn claim(&mut self, slot: u32, claim: &Claim) -> Claimed {
-        let Some(Record { attempts, state, .. }) = self.records.get(slot) else {
+        let Some(&Record { attempts, state, .. }) = self.records.get(slot) else {
             return self.grant(slot, claim, 1);
         };
-        let attempts = *attempts;
-        match (*state, self.holds.get_mut(&slot)) {
+        match (state, self.hold_mut(slot)) {
             // The answer to its first claim was lost.
             (ExecutionState::Running, Some(hold)) if hold.owner == claim.hold.owner => {
                 hold.until = hold.until.max(claim.hold.until);
@@ -317,12 +364,21 @@ impl State {
     /// The slot of an execution that this owner is trying. Also after its claim has ended, as long as nobody took it over.
     fn held(&self, id: ExecutionId, owner: &str) -> Option<u32> {
         let slot = self.find(id)?;
-        (*self.holds.get(&slot)?.owner == *owner).then_some(slot)
+        (*self.hold(slot)?.owner == *owner).then_some(slot)
+    }
+
+    fn end(&mut self, slot: u32, outcome: &Outcome) {
+        self.set_state(slot, outcome.state);
+        if let Some(record) = self.records.get_mut(slot) {
+            record.error = outcome.failure.clone().map(Box::new);
+            let before = std::mem::replace(&mut record.last_try, Try::Ended(Some(outcome.at)));
+            self.let_go(before);
+        }
     }
 
     /// Counts the retention anew.
     fn touch(&mut self, slot: u32, now: Timestamp, retention: Duration) {
-        let from = self.holds.get(&slot).map_or(now, |hold| hold.until.max(now));
+        let from = self.hold(slot).map_or(now, |hold| hold.until.max(now));
         self.expiry.set(slot, due_tick(later(from, retention)));
     }
 }
@@ -342,7 +398,7 @@ impl History for MemoryHistory {
     async fn renew(&self, id: ExecutionId, owner: &str, until: Timestamp) -> Result<()> {
         let mut state = lock(&self.state);
         let slot = state.held(id, owner).ok_or_else(|| error::claim_lost("renew", id))?;
-        if let Some(hold) = state.holds.get_mut(&slot) {
+        if let Some(hold) = state.hold_mut(slot) {
             hold.until = until;
         }
         state.touch(slot, until, self.retention);
@@ -359,12 +415,7 @@ impl History for MemoryHistory {
             let is_recorded = record.is_some_and(|record| says(record, outcome));
             return if is_recorded { Ok(()) } else { Err(error::claim_lost("record", outcome.id)) };
         };
-        state.set_state(slot, outcome.state);
-        if let Some(record) = state.records.get_mut(slot) {
-            record.finished_at = Some(outcome.at);
-            record.error = outcome.failure.clone().map(Box::new);
-        }
-        state.holds.remove(&slot);
+        state.end(slot, outcome);
         state.touch(slot, outcome.at, self.retention);
         Ok(())
     }
@@ -391,6 +442,6 @@ impl History for MemoryHistory {
 /// Whether an execution is already as an outcome says.
 fn says(record: &Record, outcome: &Outcome) -> bool {
     record.state == outcome.state
-        && record.finished_at == Some(outcome.at)
+        && record.finished_at() == Some(outcome.at)
         && record.error.as_deref() == outcome.failure.as_ref()
 }

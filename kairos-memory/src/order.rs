@@ -64,6 +64,14 @@ pub(crate) struct Change {
     pub(crate) after: ExecutionState,
 }
 
+/// An execution that the indexes have, in this state, and that is no more.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Gone {
+    pub(crate) position: Position,
+    pub(crate) process: u32,
+    pub(crate) state: ExecutionState,
+}
+
 /// The sorted positions of executions, of each state and of each process. All of them are those of all states, merged.
 #[derive(Debug, Default)]
 pub(crate) struct Indexes {
@@ -73,8 +81,17 @@ pub(crate) struct Indexes {
 }
 
 impl Indexes {
-    /// Brings what has changed to its places, neighbours one after the other: many at once cost far less than one by one.
-    pub(crate) fn update(&mut self, changes: impl Iterator<Item = Change>) {
+    /// Takes out what is gone, and then brings what has changed to its places, which may be the same. Neighbours one after the other: many at
+    /// once cost far less than one by one.
+    pub(crate) fn update(&mut self, gone: &mut Vec<Gone>, changes: impl Iterator<Item = Change>) {
+        gone.sort_unstable_by_key(|gone| gone.position);
+        for Gone { position, state, .. } in &*gone {
+            self.by_state[number(*state)].remove(position);
+        }
+        gone.sort_unstable_by_key(|gone| (gone.process, gone.position));
+        for Gone { position, process, .. } in gone.drain(..) {
+            self.by_process.remove(&(process, position));
+        }
         let mut changes: Vec<Change> = changes.collect();
         changes.sort_unstable_by_key(|change| change.position);
         for Change { position, before, after, .. } in &changes {
@@ -88,11 +105,6 @@ impl Indexes {
         changes.retain(|change| change.before.is_none());
         changes.sort_unstable_by_key(|change| (change.process, change.position));
         self.by_process.extend(changes.iter().map(|change| (change.process, change.position)));
-    }
-
-    pub(crate) fn remove(&mut self, position: Position, process: u32, state: ExecutionState) {
-        self.by_state[number(state)].remove(&position);
-        self.by_process.remove(&(process, position));
     }
 
     /// The positions that a filter may let through, newest first, those at or after `before` left out. The filter's process is asked for

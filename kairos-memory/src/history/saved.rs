@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use kairos::{Execution, ExecutionState, Hold, Result};
 use serde::{Deserialize, Serialize};
 
-use super::{MemoryHistory, Record, State};
+use super::{MemoryHistory, Record, State, Try};
 use crate::error;
 use crate::saved::{self, Version, row};
 use crate::sync::lock;
@@ -46,9 +46,9 @@ impl MemoryHistory {
     #[must_use]
     pub fn save(&self) -> SavedHistory {
         let state = lock(&self.state);
-        let State { records, holds, expiry, .. } = &*state;
+        let State { records, expiry, .. } = &*state;
         let saved = |(place, due): (u32, u64)| {
-            let (execution, hold) = (state.get(place)?, holds.get(&place).cloned());
+            let (execution, hold) = (state.get(place)?, state.hold(place).cloned());
             Some(SavedExecution { place, expires_at: instant(due), execution, hold })
         };
         SavedHistory {
@@ -86,30 +86,30 @@ fn read(saved: SavedHistory) -> Result<State> {
         if let Some(fault) = fault {
             return Err(error::unreadable(row(LIST, index), fault).about(id));
         }
-        let record = record(&mut state, execution);
+        let record = record(&mut state, execution, hold);
         let slot = state.insert(record);
-        state.holds.extend(hold.map(|hold| (slot, hold)));
         state.expiry.set(slot, tick(expires_at));
     }
     Ok(state)
 }
 
-fn record(state: &mut State, execution: Execution) -> Record {
+fn record(state: &mut State, execution: Execution, hold: Option<Hold>) -> Record {
     let process = state.processes.acquire(&execution.process_id);
     let schedule = state.schedules.acquire(&execution.schedule_id);
-    let Execution { id, scheduled_time, started_at, finished_at, error, attempts, origin, state, .. } = execution;
+    let Execution { id, scheduled_time, started_at, finished_at, error, attempts, origin, .. } = execution;
+    let last_try = hold.map_or(Try::Ended(finished_at), |hold| Try::Held(state.holds.insert(hold)));
     let error = error.map(Box::new);
     Record {
         id,
         scheduled_time,
         started_at,
-        finished_at,
+        last_try,
         error,
         process,
         schedule,
         attempts,
         origin,
-        state,
+        state: execution.state,
         indexed: None,
         has_changed: false,
     }
