@@ -11,7 +11,7 @@ use uuid::Uuid;
 use crate::backend::{Message, ProcessFilter, Queue, Store};
 use crate::clock::{Clock, between, later};
 use crate::error::{Error, ErrorKind, Result};
-use crate::model::{Body, Origin, Process, ProcessId, ScheduleId, TriggerInput};
+use crate::model::{Body, Occurrence, Origin, Process, ProcessId, ScheduleId, TriggerInput};
 use crate::page::{Cursor, Page, PageRequest};
 use crate::retry::retrying;
 use crate::sender::{Sender, Sent};
@@ -289,9 +289,9 @@ impl Dispatcher {
 
     /// One message for each process: what is on the queue after this is all that an occurrence means.
     fn plan(&self, processes: &[Arc<Process>], scheduled_time: Timestamp) -> Vec<Message> {
-        let message = |process: &Arc<Process>| {
-            Message::new(Body::of_occurrence(process.clone(), scheduled_time, Origin::Schedule))
-        };
+        let occurrence = Occurrence::new(scheduled_time);
+        let message =
+            |process: &Arc<Process>| Message::new(Body::of_occurrence(process.clone(), &occurrence, Origin::Schedule));
         if self.config.spread.is_zero() {
             return processes.iter().map(message).collect();
         }

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::execution::Failure;
-use super::id::{ExecutionId, ScheduleId, may_be_id};
+use super::id::{ExecutionId, Occurrence, ScheduleId, may_be_id};
 use super::policy::limits;
 use super::process::Process;
 use super::time::OffsetTimestamp;
@@ -120,7 +120,12 @@ impl WorkItem {
     /// The execution of `process` at an occurrence of its schedule.
     #[must_use]
     pub fn of_occurrence(process: Arc<Process>, scheduled_time: Timestamp, origin: Origin) -> Self {
-        Self { execution_id: ExecutionId::of_occurrence(&process.id, scheduled_time), process, scheduled_time, origin }
+        Self::of(process, &Occurrence::new(scheduled_time), origin)
+    }
+
+    fn of(process: Arc<Process>, occurrence: &Occurrence, origin: Origin) -> Self {
+        let (execution_id, scheduled_time) = (occurrence.execution(&process.id), occurrence.scheduled_time);
+        Self { process, scheduled_time, execution_id, origin }
     }
 
     /// The execution of `process` that somebody asks for under `key`, now.
@@ -172,8 +177,8 @@ impl Body {
 
     /// The message that asks for the execution of `process` at an occurrence of its schedule.
     #[must_use]
-    pub(crate) fn of_occurrence(process: Arc<Process>, scheduled_time: Timestamp, origin: Origin) -> Self {
-        Self(Form::Work { work: WorkItem::of_occurrence(process, scheduled_time, origin), belongs: true })
+    pub(crate) fn of_occurrence(process: Arc<Process>, occurrence: &Occurrence, origin: Origin) -> Self {
+        Self(Form::Work { work: WorkItem::of(process, occurrence, origin), belongs: true })
     }
 
     /// The text of the message.

@@ -15,6 +15,7 @@ mod time;
 
 pub use container_task::ContainerTask;
 pub use execution::{Execution, ExecutionState, Failure};
+pub(crate) use id::Occurrence;
 pub use id::{ExecutionId, ProcessId, ScheduleId};
 pub(crate) use message::check_identity;
 pub use message::{Body, Origin, TriggerInput, WorkItem};
