@@ -13,6 +13,7 @@ mod archive;
 mod site;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -58,7 +59,7 @@ impl InvokerHarness for Targets {
 
     fn samples(&self) -> Vec<Sample> {
         let sample = |(target, is_idempotent): &(String, bool)| {
-            let sample = Sample::new(invocation(target).with_payload(PAYLOAD.to_owned()));
+            let sample = Sample::new(invocation(target).with_payload(PAYLOAD));
             if *is_idempotent { sample.idempotent() } else { sample }
         };
         // The server does not honour client tokens as ECS does: to the suite it is no idempotent target.
@@ -76,7 +77,7 @@ impl InvokerHarness for Targets {
         for message in self.site.arrived().await {
             // The detail of an event arrives as JSON, not as it was written.
             let payload = message.event().is_none().then(|| message.body.clone());
-            taken.push(Taken { execution_id: message.execution_id().unwrap(), payload });
+            taken.push(Taken { execution_id: message.execution_id().unwrap(), payload: payload.map(Arc::from) });
         }
         let ran = self.site.ran(&self.cluster.0).await;
         taken.extend(ran.into_iter().map(|(execution_id, _)| Taken { execution_id, payload: None }));
@@ -107,7 +108,7 @@ impl InvokerHarness for Functions {
     }
 
     fn samples(&self) -> Vec<Sample> {
-        vec![Sample::new(invocation(&self.function).with_payload(PAYLOAD.to_owned()))]
+        vec![Sample::new(invocation(&self.function).with_payload(PAYLOAD))]
     }
 
     fn missing(&self) -> Option<Invocation> {
@@ -148,7 +149,7 @@ async fn messages_arrive_with_what_they_tell_about_their_execution() {
     let targets =
         [site.queue("b").await, site.queue("b.fifo").await, site.topic("u").await, site.topic("u.fifo").await];
     for target in &targets {
-        let call = invocation(target).with_payload("{\"día\":1}".to_owned()).with_attempt(2);
+        let call = invocation(target).with_payload("{\"día\":1}").with_attempt(2);
         let before = site.arrived().await;
         invoker.invoke(&call).await.unwrap();
         let message = arrived(&site, before.len() + 1).await.pop().unwrap();
@@ -174,9 +175,9 @@ async fn an_execution_that_is_started_twice_is_one() {
     let site = Site::new().await;
     let (invoker, machine) = (site.invoker(), site.state_machine().await);
     let call = invocation(&machine);
-    invoker.invoke(&call.clone().with_payload("{\"n\":1}".to_owned())).await.unwrap();
+    invoker.invoke(&call.clone().with_payload("{\"n\":1}")).await.unwrap();
     // Its input says which try it is; the first one stands.
-    invoker.invoke(&call.clone().with_payload("{\"n\":2}".to_owned()).with_attempt(2)).await.unwrap();
+    invoker.invoke(&call.clone().with_payload("{\"n\":2}").with_attempt(2)).await.unwrap();
     let expected = Taken { execution_id: call.execution_id, payload: Some("{\"n\":1}".into()) };
     assert_eq!(site.started(&machine).await, [expected]);
 }
@@ -209,7 +210,7 @@ async fn a_task_is_run_and_told_about_its_execution() {
     ]);
     assert_eq!(site.ran(&cluster).await, [(call.execution_id, told)]);
     // The server makes the clusters that are missing.
-    let error = invoker.invoke(&call.with_payload(r#"{"taskDefinition":"nadie"}"#.to_owned())).await.unwrap_err();
+    let error = invoker.invoke(&call.with_payload(r#"{"taskDefinition":"nadie"}"#)).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Rejected, "{error}");
 }
 
@@ -217,7 +218,7 @@ async fn a_task_is_run_and_told_about_its_execution() {
 async fn an_event_arrives_with_its_detail_and_what_it_tells_about_its_execution() {
     let site = Site::new().await;
     let (invoker, bus) = (site.invoker(), site.bus("c").await);
-    let call = invocation(&bus).with_payload(PAYLOAD.to_owned());
+    let call = invocation(&bus).with_payload(PAYLOAD);
     invoker.invoke(&call).await.unwrap();
     let event = arrived(&site, 1).await.pop().unwrap().event().unwrap();
     // The server puts its own time.
@@ -265,7 +266,7 @@ async fn a_check_finds_what_would_fail_and_calls_nothing() {
     let site = Site::new().await;
     let invoker = site.invoker();
     let targets = [site.function().await, site.state_machine().await, site.queue("e").await, site.topic("v").await];
-    let fields = async |target: &str, parameters: Option<String>| {
+    let fields = async |target: &str, parameters: Option<Arc<str>>| {
         let mut process = process(target);
         process.parameters = parameters;
         let faults = invoker.check(&process).await.unwrap();
@@ -274,13 +275,13 @@ async fn a_check_finds_what_would_fail_and_calls_nothing() {
     for target in &targets {
         assert_eq!(fields(target, Some("{}".into())).await, [""; 0], "{target}");
         assert_eq!(fields(&format!("{target}-nadie"), Some("{}".into())).await, ["arnProceso"], "{target}");
-        let large = Some("1".repeat(1024 * 1024 + 1));
+        let large = Some("1".repeat(1024 * 1024 + 1).into());
         assert_eq!(fields(&format!("{target}-nadie"), large).await, ["parametros", "arnProceso"], "{target}");
     }
     // The server knows no event bus by its ARN, as a look gives it.
     let (cluster, task) = site.cluster().await;
-    assert_eq!(fields(&cluster, Some(task.clone())).await, [""; 0]);
-    assert_eq!(fields(&format!("{cluster}-nadie"), Some(task)).await, ["arnProceso"]);
+    assert_eq!(fields(&cluster, Some(task.as_str().into())).await, [""; 0]);
+    assert_eq!(fields(&format!("{cluster}-nadie"), Some(task.into())).await, ["arnProceso"]);
     assert_eq!(fields(&cluster, Some(r#"{"taskDefinition":"nadie"}"#.into())).await, ["parametros"]);
     assert_eq!(
         (site.arrived().await, site.started(&targets[1]).await, site.ran(&cluster).await),

@@ -100,7 +100,8 @@ fn last_try(target: &Target, process: &Process) -> Invocation {
     let execution_id = ExecutionId::of_occurrence(&process.id, Timestamp::MAX);
     let process = Arc::new(process.clone());
     let invocation = Invocation::new(target.clone(), process, execution_id, Timestamp::MAX).with_attempt(u32::MAX);
-    let payload =
-        invocation.payload.as_deref().map(|parameters| invocation.placeholders().fill(parameters).into_owned());
-    invocation.with_payload(payload)
+    match invocation.payload.as_deref().map(|parameters| invocation.placeholders().fill(parameters).into_owned()) {
+        Some(payload) => invocation.with_payload(payload),
+        None => invocation,
+    }
 }

@@ -211,7 +211,8 @@ impl Site {
             let execution = execution.unwrap();
             if !seen.started.contains_key(&execution.execution_arn) {
                 let details = sfn.describe_execution().execution_arn(&execution.execution_arn).send().await.unwrap();
-                let taken = Taken { execution_id: execution.name.parse().unwrap(), payload: details.input };
+                let taken =
+                    Taken { execution_id: execution.name.parse().unwrap(), payload: details.input.map(Arc::from) };
                 seen.started.insert(execution.execution_arn.clone(), taken);
             }
             all.push(seen.started[&execution.execution_arn].clone());

@@ -132,8 +132,7 @@ impl InvokerHarness for Targets {
 
     async fn taken(&self) -> Option<Vec<Taken>> {
         let taken = self.memory.calls().into_iter().filter(|call| call.answer == Answer::Taken);
-        let call =
-            |invocation: Invocation| Taken { execution_id: invocation.execution_id, payload: invocation.payload };
+        let call = |Invocation { execution_id, payload, .. }| Taken { execution_id, payload };
         Some(taken.map(|taken| call(taken.invocation)).collect())
     }
 }

@@ -64,7 +64,7 @@ pub struct Invocation {
     /// What to call.
     pub target: Target,
     /// The parameters with their placeholders filled in.
-    pub payload: Option<String>,
+    pub payload: Option<Arc<str>>,
     /// The process: its role, name and labels.
     pub process: Arc<Process>,
     /// The execution; the same at each try.
@@ -84,8 +84,15 @@ impl Invocation {
 
     /// The same with another payload.
     #[must_use]
-    pub fn with_payload(mut self, payload: impl Into<Option<String>>) -> Self {
-        self.payload = payload.into();
+    pub fn with_payload(mut self, payload: impl Into<Arc<str>>) -> Self {
+        self.payload = Some(payload.into());
+        self
+    }
+
+    /// The same without a payload.
+    #[must_use]
+    pub fn without_payload(mut self) -> Self {
+        self.payload = None;
         self
     }
 

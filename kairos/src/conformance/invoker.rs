@@ -1,5 +1,6 @@
 //! The suite of [`Invoker`]: which targets it calls, what its answers mean, and that it can be dropped.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -67,7 +68,7 @@ pub struct Taken {
     /// Under which execution.
     pub execution_id: ExecutionId,
     /// With which payload, if the target shows it.
-    pub payload: Option<String>,
+    pub payload: Option<Arc<str>>,
 }
 
 /// Runs every case of [`Invoker`]'s contract against a backend and the targets behind it.

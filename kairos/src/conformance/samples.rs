@@ -74,7 +74,7 @@ pub(super) fn largest_process(mark: &str, name: &str) -> Process {
     Process {
         id: ProcessId::of(&name),
         name,
-        parameters: Some("\"ñ\"".repeat(limits::PARAMETERS / 4)),
+        parameters: Some("\"ñ\"".repeat(limits::PARAMETERS / 4).into()),
         tags: Some((0..tags).map(|index| (format!("{index:0key$}"), "ñ".repeat(value))).collect()),
         description: Some("é".repeat(limits::DESCRIPTION)),
         registered_by: Some("a".repeat(limits::CALLER)),
@@ -160,7 +160,7 @@ pub(super) const PROCESS_FIELDS: [Alteration<Process>; 18] = [
     ("role", |row| row.role = Some("arn:aws:iam::123456789012:role/otra".into())),
     ("target", |row| row.target = "kairos:task:otra".into()),
     ("parameters", |row| row.parameters = Some("{}".into())),
-    ("parameters, to empty text", |row| row.parameters = Some(String::new())),
+    ("parameters, to empty text", |row| row.parameters = Some("".into())),
     ("enabled", |row| row.enabled = !row.enabled),
     ("created_at", |row| row.created_at = offset_time("2025-11-06T12:34:56.1234568-03:00")),
     ("created_at, in its offset", |row| row.created_at = offset_time("2025-11-06T15:34:56.1234567+00:00")),

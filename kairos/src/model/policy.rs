@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 
@@ -224,9 +225,12 @@ impl Policy {
 ///
 /// # Errors
 /// [`Invalid`](ErrorKind::Invalid) if that is more than any target takes.
-pub(crate) fn payload(process: &Process, placeholders: &Placeholders<'_>) -> Result<Option<String>, Error> {
-    let filled = process.parameters.as_deref().map(|parameters| fill(parameters, placeholders)).transpose();
-    Ok(filled.map_err(parameters_refused)?.map(Cow::into_owned))
+pub(crate) fn payload(process: &Process, placeholders: &Placeholders<'_>) -> Result<Option<Arc<str>>, Error> {
+    let Some(parameters) = &process.parameters else { return Ok(None) };
+    Ok(Some(match fill(parameters, placeholders).map_err(parameters_refused)? {
+        Cow::Borrowed(_) => Arc::clone(parameters),
+        Cow::Owned(filled) => filled.into(),
+    }))
 }
 
 /// What is not let in: which field, and what kind of error that is where it is no registration.

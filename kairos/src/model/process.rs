@@ -1,6 +1,7 @@
 //! The process, as the API returns it, as the table holds it and as the queue carries it.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -31,9 +32,9 @@ pub struct Process {
     /// What is run: see [`Target`](crate::Target).
     #[serde(rename = "ArnProceso")]
     pub target: String,
-    /// Handed to the target byte for byte, apart from placeholders. Always written, as older readers insist on it.
+    /// Handed to the target byte for byte, apart from placeholders. Always written, as older readers insist on it. Shared by all its executions.
     #[serde(rename = "Parametros", default)]
-    pub parameters: Option<String>,
+    pub parameters: Option<Arc<str>>,
     /// Whether occurrences are dispatched.
     #[serde(rename = "Habilitado", default)]
     pub enabled: bool,

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde::de::{MapAccess, SeqAccess, Visitor};
@@ -214,7 +215,7 @@ impl Registration {
             expression: expression.into(),
             target: process.target.clone(),
             role: process.role.clone(),
-            parameters: process.parameters.clone(),
+            parameters: process.parameters.as_deref().map(str::to_owned),
             enabled: process.enabled,
             time_zone: process.time_zone.clone(),
             start: process.start,
@@ -278,7 +279,7 @@ impl Registration {
             name: self.name,
             role: self.role,
             target: self.target,
-            parameters: self.parameters,
+            parameters: self.parameters.map(Arc::from),
             enabled: self.enabled,
             created_at,
             time_zone: specification.time_zone,

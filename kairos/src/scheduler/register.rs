@@ -163,7 +163,8 @@ fn differences(stored: &Process, asked: &Registration) -> Vec<Fault> {
         Fault::of_difference("arnRol", stored.role.as_ref(), asked.role.as_ref()),
         Fault::of_difference("arnProceso", Some(&stored.target), Some(&asked.target)),
         // Not shown: parameters are often secret, and may be large.
-        (stored.parameters != asked.parameters).then(|| Fault::new("parametros", "is another text")),
+        (stored.parameters.as_deref() != asked.parameters.as_deref())
+            .then(|| Fault::new("parametros", "is another text")),
         Fault::of_difference("habilitado", Some(&stored.enabled), Some(&asked.enabled)),
         Fault::of_difference("zonaHoraria", stored.time_zone.as_ref(), specification.time_zone.as_ref()),
         Fault::of_difference("inicio", stored.start.as_ref(), asked.start.as_ref()),

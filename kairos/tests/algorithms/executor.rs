@@ -134,7 +134,7 @@ async fn the_target_gets_its_parameters_with_the_placeholders_filled_in() {
     assert_eq!(bench.round(&bench.executor()).await, [Verdict::Succeeded]);
     let call = bench.calls.lock().unwrap()[0].clone();
     let expected = format!(r#"{{ "id":"{}", "n":1, "t":"{DUE}", "x":"ñ<otra>" }}"#, work.execution_id);
-    assert_eq!(call.payload, Some(expected));
+    assert_eq!(call.payload.as_deref(), Some(&*expected));
     assert_eq!((call.execution_id, call.scheduled_time), (work.execution_id, at(DUE)));
     let execution = bench.recorded(work.execution_id).await;
     assert_eq!((execution.state, execution.attempts), (ExecutionState::Succeeded, 1));

@@ -13,7 +13,7 @@ fn with_parameters(name: &str, parameters: &str) -> Value {
 }
 
 fn payload_of_last_call(world: &World) -> String {
-    world.targets.calls().pop().unwrap().invocation.payload.unwrap()
+    world.targets.calls().pop().unwrap().invocation.payload.unwrap().to_string()
 }
 
 #[tokio::test]

@@ -146,7 +146,7 @@ async fn what_needs_no_service_to_be_told_is_told_at_once() {
     let mut faulty = process(TOPIC);
     faulty.role = None;
     // It fits as it is written, and not as it is sent.
-    faulty.parameters = Some(format!("<kairos.execution-id>{}", "x".repeat(256 * 1024 - 250)));
+    faulty.parameters = Some(format!("<kairos.execution-id>{}", "x".repeat(256 * 1024 - 250)).into());
     assert_eq!(fields(invoker.check(&faulty).await.map_err(|error| error.kind())), ["parametros", "arnRol"]);
     assert!(wire.seen("sts").is_empty());
 }

@@ -79,7 +79,7 @@ const EVERYTHING: &str = r#"{
 #[tokio::test]
 async fn all_that_a_task_may_say_is_sent_in_the_same_words() {
     let (clock, wire) = (clock(), Wire::new(&clock()));
-    invoker(&wire, &clock).invoke(&invocation(CLUSTER).with_payload(EVERYTHING.to_owned())).await.unwrap();
+    invoker(&wire, &clock).invoke(&invocation(CLUSTER).with_payload(EVERYTHING)).await.unwrap();
     let mut sent = wire.seen("ecs")[0].json();
     for own in ["cluster", "clientToken", "startedBy"] {
         sent.as_object_mut().unwrap().remove(own).unwrap();
@@ -136,12 +136,12 @@ async fn nothing_is_sent_in_place_of_parameters_that_are_absent() {
     let (clock, wire) = (clock(), Wire::new(&clock()));
     let invoker = invoker(&wire, &clock);
     for target in [FUNCTION, MACHINE] {
-        invoker.invoke(&invocation(target).with_payload(None)).await.unwrap();
+        invoker.invoke(&invocation(target).without_payload()).await.unwrap();
     }
     assert_eq!(wire.seen("lambda")[0].body, "");
     assert!(wire.seen("states")[0].json().get("input").is_none());
     // An event must have a detail.
-    invoker.invoke(&invocation(BUS).with_payload(None)).await.unwrap();
+    invoker.invoke(&invocation(BUS).without_payload()).await.unwrap();
     assert_eq!(wire.seen("events")[0].json()["Entries"][0]["Detail"], "{}");
 }
 
@@ -303,12 +303,12 @@ async fn what_a_service_would_refuse_is_refused_before_anything_is_sent() {
         (invocation(FUNCTION).with_payload("x".repeat(1024 * 1024 + 1)), ErrorKind::Invalid, "parametros"),
         (invocation(MACHINE).with_payload(format!("{large}x")), ErrorKind::Invalid, "parametros"),
         (invocation(TOPIC).with_payload(large), ErrorKind::Invalid, "parametros"),
-        (invocation(TOPIC).with_payload(String::new()), ErrorKind::Invalid, "parametros"),
-        (invocation(QUEUE).with_payload(None), ErrorKind::Invalid, "parametros"),
+        (invocation(TOPIC).with_payload(""), ErrorKind::Invalid, "parametros"),
+        (invocation(QUEUE).without_payload(), ErrorKind::Invalid, "parametros"),
         (invocation(QUEUE).with_payload("x".repeat(1024 * 1024)), ErrorKind::Invalid, "parametros"),
         (invocation(BUS).with_payload("x".repeat(256 * 1024 - 100)), ErrorKind::Invalid, "parametros"),
-        (invocation(CLUSTER).with_payload(None), ErrorKind::Invalid, "parametros"),
-        (invocation(CLUSTER).with_payload("{}".to_owned()), ErrorKind::Invalid, "parametros"),
+        (invocation(CLUSTER).without_payload(), ErrorKind::Invalid, "parametros"),
+        (invocation(CLUSTER).with_payload("{}"), ErrorKind::Invalid, "parametros"),
     ];
     let mut roleless = process(FUNCTION);
     roleless.role = None;

@@ -19,7 +19,7 @@ use crate::place::ACCOUNT;
 fn invocation(process: Process) -> Invocation {
     let due = "2026-01-01T09:00:00Z".parse().unwrap();
     let id = ExecutionId::of_occurrence(&process.id, due);
-    Invocation::new(Target::parse(&process.target).unwrap(), Arc::new(process), id, due).with_payload("{}".to_owned())
+    Invocation::new(Target::parse(&process.target).unwrap(), Arc::new(process), id, due).with_payload("{}")
 }
 
 /// The role of a process, which an executor assumes.

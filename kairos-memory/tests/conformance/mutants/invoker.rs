@@ -80,7 +80,7 @@ impl Invoker for Mutant {
             Flaw::AnswersWithoutCalling => return Ok(()),
             Flaw::CallsTwice => self.inner.invoke(&invocation).await?,
             Flaw::RefusesLateTries if invocation.attempt > 100 => return error(ErrorKind::Rejected),
-            Flaw::ChangesPayloads => invocation.payload = invocation.payload.map(|text| text.replace(' ', "")),
+            Flaw::ChangesPayloads => invocation.payload = invocation.payload.map(|text| text.replace(' ', "").into()),
             Flaw::RefusesToRepeat if !is_new => return error(ErrorKind::Conflict),
             Flaw::FailsWhenBusy | Flaw::StaysBusyWhenDropped => {
                 // Waits its turn, or does not; but a call that is dropped never gives it on.

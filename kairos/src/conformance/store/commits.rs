@@ -58,7 +58,7 @@ pub(super) async fn reads_see_the_commit_before_them(store: &dyn Store) -> Verdi
 pub(super) async fn rows_come_back_as_they_were_written(store: &dyn Store) -> Verdict {
     let mut empty = full_pair();
     let row = Arc::make_mut(&mut empty.process);
-    (row.parameters, row.tags) = (Some(String::new()), Some([].into()));
+    (row.parameters, row.tags) = (Some("".into()), Some([].into()));
     let mut retiring = full_pair();
     retiring.schedule.state = ScheduleState::Retiring(samples::hold("ñ \"propietario\""));
     retiring.schedule.process_count = Some(0);
