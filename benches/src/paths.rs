@@ -171,6 +171,6 @@ fn execute(count: usize, builder: kairos_memory::EmbeddedBuilder) {
     deliveries.truncate(count);
     assert_eq!(deliveries.len(), count, "all are received");
     let mut deliveries = deliveries.into_iter();
-    counted(&mut || deliveries.by_ref().for_each(|delivery| drop(black_box(now(kairos.executor().handle(delivery))))));
+    counted(&mut || deliveries.by_ref().for_each(|delivery| drop(black_box(now(kairos.executor().handle(&delivery))))));
     assert_eq!(kairos.executor().counts().succeeded, count as u64, "each ran once");
 }

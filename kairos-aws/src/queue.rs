@@ -124,8 +124,8 @@ impl SqsQueue {
 
     /// The delivery of a message that something else has received from this queue, such as a Lambda event source.
     ///
-    /// The message must have its id, receipt handle, body, the attributes `ApproximateReceiveCount` and `SentTimestamp`, and all its message
-    /// attributes. Whoever answers by the service's ids must keep them: that of a redriven message is not [`Delivery::message_id`].
+    /// The message must have its id, receipt handle, body, the attributes `ApproximateReceiveCount` and `SentTimestamp`, of a FIFO queue
+    /// `MessageGroupId` and `SequenceNumber` too, and all its message attributes. Whoever answers by the service's ids must keep them: that of a redriven message is not [`Delivery::message_id`].
     ///
     /// # Errors
     /// [`Malformed`](ErrorKind::Malformed) if something is missing.
@@ -167,6 +167,8 @@ impl SqsQueue {
             .visibility_timeout(whole_seconds(visibility))
             .message_system_attribute_names(MessageSystemAttributeName::ApproximateReceiveCount)
             .message_system_attribute_names(MessageSystemAttributeName::SentTimestamp)
+            .message_system_attribute_names(MessageSystemAttributeName::MessageGroupId)
+            .message_system_attribute_names(MessageSystemAttributeName::SequenceNumber)
             .message_attribute_names("All")
             .customize()
             .config_override(aws_sdk_sqs::config::Config::builder().timeout_config(timeouts.build()))

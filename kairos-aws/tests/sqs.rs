@@ -226,6 +226,25 @@ async fn a_fifo_queue_drops_the_same_execution_and_keeps_what_is_redriven() {
 }
 
 #[tokio::test]
+async fn deliveries_have_a_group_where_the_queue_keeps_order() {
+    let client = client();
+    for (suffix, expected) in
+        [(".fifo", [Some("proceso-YQ.."), Some("proceso-YQ.."), Some("proceso-Yg..")]), ("", [None; 3])]
+    {
+        let (queue, ..) = queue(&client, suffix).await;
+        for process in ["proceso-YQ..", "proceso-YQ..", "proceso-Yg.."] {
+            let id = Chance::from_system().uuid();
+            let body = Body::from_json(format!(r#"{{"IdProceso":"{process}","IdEjecucion":"{id}"}}"#));
+            queue.send(&[Message::new(body)]).await.unwrap().remove(0).unwrap();
+        }
+        let mut received = receive(&queue, 3).await;
+        received.sort_by_key(|delivery| delivery.body.to_json().contains("proceso-Yg.."));
+        let groups: Vec<_> = received.iter().map(|delivery| delivery.group.as_deref()).collect();
+        assert_eq!(groups, expected, "{suffix}");
+    }
+}
+
+#[tokio::test]
 async fn one_bad_message_harms_no_other_of_its_batch() {
     let (queue, ..) = queue(&client(), "").await;
     let batch = ["a", "\u{1}", "", "b"].map(|text| Message::new(Body::from_json(text)));

@@ -518,8 +518,11 @@ impl Receiver for MemoryQueue {
             // From here on no change is missed, also one made before the wait below begins.
             changed.as_mut().enable();
             let (deliveries, next) = self.take(max);
+            if !deliveries.is_empty() || max == 0 {
+                return Ok(deliveries);
+            }
             let now = self.clock.now();
-            if !deliveries.is_empty() || now >= deadline || max == 0 {
+            if now >= deadline {
                 return Ok(deliveries);
             }
             // A clock that was set back makes nobody wait for longer than that from now.

@@ -686,7 +686,7 @@ fn a_claim_from_before_the_clock_was_set_back_is_looked_at_again_within_a_lease(
     let executor =
         Executor::new(queue.clone(), Arc::new(Tasks::new()), Arc::new(elapsed.clone())).with_history(history);
     let delivery = now(queue.receive(1, Duration::ZERO)).unwrap().remove(0);
-    assert_eq!(now(executor.handle(delivery)).verdict, Verdict::Waiting { until });
+    assert_eq!(now(executor.handle(&delivery)).verdict, Verdict::Waiting { until });
     elapsed.advance(ExecutorConfig::default().lease);
     assert_eq!(now(queue.receive(1, Duration::ZERO)).unwrap().len(), 1);
 }
@@ -702,7 +702,7 @@ fn lateness_is_told_of_each_delivery_and_the_longest_of_all() {
     let executor = Executor::new(queue.clone(), Arc::new(tasks), shared).with_history(Arc::new(MemoryHistory::new()));
     let handle = |message: Message| {
         now(queue.send(&[message])).unwrap().remove(0).unwrap();
-        now(executor.handle(now(queue.receive(1, Duration::ZERO)).unwrap().remove(0)))
+        now(executor.handle(&now(queue.receive(1, Duration::ZERO)).unwrap().remove(0)))
     };
     let early = at(START) + SignedDuration::from_secs(9);
     assert_eq!(handle(Message::new(work("a", early))).lateness(), Some(Duration::ZERO), "before its time");
@@ -719,7 +719,7 @@ fn lateness_is_told_of_each_delivery_and_the_longest_of_all() {
     backfill.origin = kairos::Origin::Backfill;
     assert_eq!(handle(Message::new(backfill)).verdict, Verdict::Succeeded);
     assert_eq!(now(queue.redrive(1)).unwrap(), 1);
-    let redriven = now(executor.handle(now(queue.receive(1, Duration::ZERO)).unwrap().remove(0)));
+    let redriven = now(executor.handle(&now(queue.receive(1, Duration::ZERO)).unwrap().remove(0)));
     assert!(matches!(redriven.verdict, Verdict::Dead(_)), "{redriven:?}");
     assert_eq!(executor.counts().longest_lateness, secs(90));
 }

@@ -41,10 +41,10 @@ pub(crate) async fn retrying<T, F, Fut>(
     attempts: u32,
     backoff: Backoff,
     seed: u128,
-    operation: F,
+    mut operation: F,
 ) -> Result<T>
 where
-    F: Fn() -> Fut + Send,
+    F: FnMut() -> Fut + Send,
     Fut: Future<Output = Result<T>> + Send,
 {
     let mut attempt = 1;

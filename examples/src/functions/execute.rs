@@ -139,7 +139,7 @@ async fn handle(executor: &Executor, delivery: Delivery) -> Handled {
         None => tracing::info_span!("execution", message = %delivery.message_id),
     };
     async {
-        let handled = executor.handle(delivery).await;
+        let handled = executor.handle(&delivery).await;
         log(&handled);
         handled
     }

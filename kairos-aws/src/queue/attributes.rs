@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 use aws_sdk_sqs::primitives::Blob;
 use aws_sdk_sqs::types::{Message, MessageAttributeValue, MessageSystemAttributeName};
@@ -100,7 +101,15 @@ pub(super) fn delivery(message: &Message) -> Result<Delivery> {
     let receipt = Envelope::of_message(message, mark.is_some())?.receipt();
     Ok(Delivery::new(id, receipt, sent_at, Body::from_json(body))
         .with_receive_count(count)
-        .with_redriven(mark.is_some()))
+        .with_redriven(mark.is_some())
+        .with_group(group(message).map(Arc::from)))
+}
+
+/// The group within which a message has its place. Messages of standard queues have groups too, but no place: only a FIFO queue numbers them
+/// (SQS API Reference, `ReceiveMessage`, `SequenceNumber`).
+fn group(message: &Message) -> Option<&str> {
+    system_attribute(message, &MessageSystemAttributeName::SequenceNumber)?;
+    system_attribute(message, &MessageSystemAttributeName::MessageGroupId)
 }
 
 pub(super) fn sent_at(message: &Message) -> Option<Timestamp> {

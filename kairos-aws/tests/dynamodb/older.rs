@@ -73,7 +73,7 @@ async fn older_rows_are_run() {
     let tasks = Tasks::new().with("cierre", |_| async { Ok(()) });
     let executor = Executor::new(queue.clone(), Arc::new(tasks), clock).with_history(history.clone());
     let delivery = queue.receive(1, Duration::ZERO).await.unwrap().pop().unwrap();
-    let work = executor.handle(delivery).await.work.unwrap();
+    let work = executor.handle(&delivery).await.work.unwrap();
     let execution = kairos::backend::History::get(&*history, work.execution_id).await.unwrap().unwrap();
     assert_eq!((execution.state, execution.attempts), (ExecutionState::Succeeded, 1));
 }

@@ -136,7 +136,12 @@ async fn a_receipt_asks_for_all_that_a_delivery_is_made_of_and_waits_in_pieces()
                 && request.visibility_timeout() == Some(3)
                 && request.message_attribute_names() == ["All"]
                 && request.message_system_attribute_names()
-                    == [MessageSystemAttributeName::ApproximateReceiveCount, MessageSystemAttributeName::SentTimestamp]
+                    == [
+                        MessageSystemAttributeName::ApproximateReceiveCount,
+                        MessageSystemAttributeName::SentTimestamp,
+                        MessageSystemAttributeName::MessageGroupId,
+                        MessageSystemAttributeName::SequenceNumber,
+                    ]
         })
         .sequence()
         .output(|| ReceiveMessageOutput::builder().build())

@@ -156,6 +156,9 @@ pub struct Delivery {
     pub sent_at: Timestamp,
     /// Whether it comes back from the dead letters, because somebody wants it run once more.
     pub redriven: bool,
+    /// Its group, on a queue that keeps order within groups: those of one group run one after the other, in the order of the batch, and one
+    /// that comes back keeps those after it back.
+    pub group: Option<Arc<str>>,
     /// What it says.
     pub body: Body,
 }
@@ -163,7 +166,8 @@ pub struct Delivery {
 impl Delivery {
     /// The first delivery of a message.
     pub fn new(message_id: impl Into<Arc<str>>, receipt: Receipt, sent_at: Timestamp, body: impl Into<Body>) -> Self {
-        Self { message_id: message_id.into(), receipt, receive_count: 1, sent_at, redriven: false, body: body.into() }
+        let (message_id, body) = (message_id.into(), body.into());
+        Self { message_id, receipt, receive_count: 1, sent_at, redriven: false, group: None, body }
     }
 
     /// The same, as the delivery of this count.
@@ -177,6 +181,13 @@ impl Delivery {
     #[must_use]
     pub fn with_redriven(mut self, redriven: bool) -> Self {
         self.redriven = redriven;
+        self
+    }
+
+    /// The same, of a group or of none.
+    #[must_use]
+    pub fn with_group(mut self, group: impl Into<Option<Arc<str>>>) -> Self {
+        self.group = group.into();
         self
     }
 }

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use futures_util::future::{Either, join, select};
 use futures_util::{FutureExt as _, poll};
+use jiff::Timestamp;
 use uuid::Uuid;
 
 use super::plan::{self, End, Start};
@@ -47,9 +48,9 @@ struct Held<'a> {
 }
 
 impl Executor {
-    pub(super) async fn claim_and_run(&self, delivery: &Delivery, work: &WorkItem) -> Result<Verdict> {
+    pub(super) async fn claim_and_run(&self, delivery: &Delivery, work: &WorkItem, now: Timestamp) -> Result<Verdict> {
         let held = self.history.as_deref().map(|history| Held { history, owner: token(self.chance.uuid()) });
-        let attempt = match self.claim(delivery, work, held.as_ref()).await {
+        let attempt = match self.claim(delivery, work, held.as_ref(), now).await {
             Ok(Claimed::Granted { attempt }) => attempt,
             Ok(Claimed::Held { until }) => {
                 // A claim that ends later than any that is made now was made before the clock was set back, or by an executor whose
@@ -86,24 +87,33 @@ impl Executor {
     }
 
     /// Without history every delivery is granted, and counts as a try.
-    async fn claim(&self, delivery: &Delivery, work: &WorkItem, held: Option<&Held<'_>>) -> Result<Claimed> {
+    async fn claim(
+        &self,
+        delivery: &Delivery,
+        work: &WorkItem,
+        held: Option<&Held<'_>>,
+        now: Timestamp,
+    ) -> Result<Claimed> {
         let Some(Held { history, owner }) = held else {
             return Ok(Claimed::Granted { attempt: delivery.receive_count });
         };
         // Claiming again under the same token is the same claim: an answer that was lost costs no try.
-        let claim = |redriven: bool| async move {
-            // Each request at its own time: a claim that is granted late lasts as long as any other.
-            let now = self.clock.now();
+        let claim = |redriven: bool, now: Timestamp| async move {
             let hold = Hold { owner: Arc::clone(owner), until: later(now, self.config.lease) };
             history.claim(&Claim::new(work.clone(), hold, now).with_redriven(redriven)).await
         };
         // Later deliveries of a redriven message go on counting, or it would never come to the end of its tries.
         let is_first = delivery.redriven && delivery.receive_count <= 1;
-        self.insist("claim", work, || async move {
-            match claim(is_first).await? {
-                // The first delivery came to nothing before it could claim.
-                Claimed::Finished(ExecutionState::Dead) if delivery.redriven => claim(true).await,
-                claimed => Ok(claimed),
+        // Each request at its own time: a claim that is granted late lasts as long as any other.
+        let mut first = Some(now);
+        self.insist("claim", work, || {
+            let now = first.take().unwrap_or_else(|| self.clock.now());
+            async move {
+                match claim(is_first, now).await? {
+                    // The first delivery came to nothing before it could claim.
+                    Claimed::Finished(ExecutionState::Dead) if delivery.redriven => claim(true, self.clock.now()).await,
+                    claimed => Ok(claimed),
+                }
             }
         })
         .await
@@ -121,7 +131,7 @@ impl Executor {
     async fn insist<T, F, Fut>(&self, operation: &'static str, work: &WorkItem, call: F) -> Result<T>
     where
         T: Send,
-        F: Fn() -> Fut + Send,
+        F: FnMut() -> Fut + Send,
         Fut: Future<Output = Result<T>> + Send,
     {
         let seed = work.execution_id.uuid().as_u128();

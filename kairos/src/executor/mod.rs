@@ -17,20 +17,24 @@
 //! whose claim history refuses for good goes to the dead letters untried, with that reason, and history is left as it was.
 
 mod attempt;
+mod batch;
 mod plan;
 mod report;
+mod under_way;
 mod worker;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::{FutureExt as _, StreamExt as _, stream};
+use jiff::Timestamp;
 
 use crate::backend::{DeadLetterReason, Delivery, History, Invoker, Receiver};
 use crate::chance::Chance;
 use crate::clock::Clock;
-use crate::model::{Failure, Policy};
+use crate::model::{Failure, Policy, WorkItem};
 use crate::retry::Backoff;
+use batch::Received;
 use report::Counters;
 
 pub use report::{BatchReport, ExecutorCounts, Handled, Verdict};
@@ -182,35 +186,66 @@ impl Executor {
         self.counters.snapshot()
     }
 
-    /// Executes a batch: each delivery by itself, several at once, none harming another.
+    /// Executes a batch: each delivery by itself, several at once, none harming another. Those of one [group](Delivery::group) run one after the
+    /// other.
     pub async fn execute(&self, batch: Vec<Delivery>) -> BatchReport {
-        let handled = stream::iter(batch)
-            .map(|delivery| self.handle(delivery))
+        let handled = stream::iter(Received::first_of_each(batch))
+            .map(|first| self.handle_in_order(first))
             .buffer_unordered(self.config.concurrency.max(1))
-            .collect()
+            .concat()
             .await;
         BatchReport { handled }
     }
 
+    async fn handle_in_order(&self, first: Received) -> Vec<Handled> {
+        let mut handled = Vec::new();
+        let mut comes_back = false;
+        for delivery in first.and_followers() {
+            let one = if comes_back { self.hold_back(&delivery).await } else { self.handle(&delivery).await };
+            comes_back = one.verdict.comes_back();
+            handled.push(one);
+        }
+        handled
+    }
+
     /// Executes one delivery and settles it with the queue.
-    pub async fn handle(&self, delivery: Delivery) -> Handled {
+    pub async fn handle(&self, delivery: &Delivery) -> Handled {
         let started_at = self.clock.now();
         let (work, result) = match delivery.body.work(&delivery.message_id, delivery.sent_at) {
             Ok(work) => {
-                let result = self.claim_and_run(&delivery, &work).await;
+                let result = self.claim_and_run(delivery, &work, started_at).await;
                 (Some(work), result)
             }
             Err(error) => {
                 let reason = DeadLetterReason::new(Failure::from(&error));
-                (None, self.dead_letter(&delivery, &reason).boxed().await)
+                (None, self.dead_letter(delivery, &reason).boxed().await)
             }
         };
         let verdict = result.unwrap_or_else(|error| {
             tracing::warn!(message = %delivery.message_id, %error, "a delivery could not be settled; it comes back");
             Verdict::Undecided(Failure::from(&error))
         });
+        self.done(delivery, work, started_at, verdict)
+    }
+
+    /// Gives a delivery back untried, as one of its group that is to run before it comes back too.
+    async fn hold_back(&self, delivery: &Delivery) -> Handled {
+        let now = self.clock.now();
+        self.give_back(delivery).await;
+        let work = delivery.body.work(&delivery.message_id, delivery.sent_at).ok();
+        self.done(delivery, work, now, Verdict::Waiting { until: now })
+    }
+
+    /// Makes a delivery visible to others at once.
+    async fn give_back(&self, delivery: &Delivery) {
+        if let Err(error) = self.receiver.change_visibility(&delivery.receipt, Duration::ZERO).await {
+            tracing::warn!(%error, "a delivery could not be given back; it comes back by itself");
+        }
+    }
+
+    fn done(&self, delivery: &Delivery, work: Option<WorkItem>, started_at: Timestamp, verdict: Verdict) -> Handled {
         let Delivery { message_id, redriven, .. } = delivery;
-        let handled = Handled { message_id, work, redriven, started_at, verdict };
+        let handled = Handled { message_id: Arc::clone(message_id), work, redriven: *redriven, started_at, verdict };
         self.counters.count(&handled);
         handled
     }

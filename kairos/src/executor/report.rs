@@ -28,7 +28,8 @@ pub enum Verdict {
     },
     /// It failed for good and lies with the dead letters.
     Dead(Failure),
-    /// Another delivery of it is at work, or has taken it over from this one; it comes back to see how that ended.
+    /// Another delivery of it is at work, or has taken it over from this one, and it comes back to see how that ended; or it comes back untried, as
+    /// one of its [group](crate::backend::Delivery::group) before it does.
     Waiting {
         /// When the other's claim ends, or could have ended, unless it is renewed.
         until: Timestamp,

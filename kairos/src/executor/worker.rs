@@ -5,11 +5,13 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use futures_util::future::{BoxFuture, Fuse, FusedFuture as _};
-use futures_util::stream::FuturesUnordered;
-use futures_util::{FutureExt as _, StreamExt as _};
+use tokio::task::coop::consume_budget;
 
 use super::attempt::text_of;
+use super::batch::Received;
+use super::under_way::{Turn, UnderWay};
 use super::{Executor, Handled};
 use crate::backend::Delivery;
 use crate::clock::ClockExt as _;
@@ -120,18 +122,22 @@ impl Worker {
     /// The same, telling of each delivery as it is done with. An observer that panics is logged, and told of the next one.
     pub async fn run_with(&self, mut shutdown: Shutdown, mut on_handled: impl FnMut(&Handled) + Send) -> WorkerReport {
         let mut report = WorkerReport::default();
-        let mut in_flight = FuturesUnordered::new();
-        let mut deliveries = Deliveries::default();
-        let mut done = |place: usize, handled: &Handled, deliveries: &mut Deliveries| {
+        let mut tell = |handled: &Handled| {
             report.handled += 1;
-            deliveries.remove(place);
             // Its faults must not harm the executions under way.
             if let Err(panic) = catch_unwind(AssertUnwindSafe(|| on_handled(handled))) {
                 tracing::error!(message = %handled.message_id, panic = text_of(&*panic), "the observer panicked");
             }
         };
+        let executor = &*self.executor;
+        let mut under_way = UnderWay::new(|delivery: Received, turn| async move {
+            match turn {
+                Turn::Execute => executor.handle(&delivery).await,
+                Turn::HoldBack => executor.hold_back(&delivery).boxed().await,
+            }
+        });
         let concurrency = self.config.concurrency.max(1);
-        let seed = self.executor.chance.uuid().as_u128();
+        let seed = executor.chance.uuid().as_u128();
         let mut failures = 0;
         let mut receiving: Fuse<BoxFuture<'_, _>> = Fuse::terminated();
         let enough = self.config.batch.clamp(1, concurrency.div_ceil(2));
@@ -141,27 +147,22 @@ impl Worker {
         let mut end_requested = pin!(shutdown.requested());
         loop {
             // A receive under way is kept: dropping it could drop what it has received.
-            let room = concurrency.saturating_sub(in_flight.len());
+            let room = concurrency.saturating_sub(under_way.len());
             if receiving.is_terminated() && room > 0 {
                 if room >= enough || is_gathered || self.config.gathering.is_zero() {
                     let max = self.config.batch.clamp(1, room);
                     receiving = self.receive(max, failures, seed).boxed().fuse();
                     (gathering, is_gathered) = (Fuse::terminated(), false);
                 } else if gathering.is_terminated() {
-                    gathering = self.executor.clock.sleep(self.config.gathering).fuse();
+                    gathering = executor.clock.sleep(self.config.gathering).fuse();
                 }
             }
             tokio::select! {
                 biased;
                 () = &mut end_requested => break,
-                Some((place, handled)) = in_flight.next(), if !in_flight.is_empty() => {
-                    done(place, &handled, &mut deliveries);
+                true = under_way.step(&mut tell), if under_way.len() > 0 => {
                     // Those that have ended too, without asking for all else in between.
-                    while !end.is_requested()
-                        && let Some(Some((place, handled))) = in_flight.next().now_or_never()
-                    {
-                        done(place, &handled, &mut deliveries);
-                    }
+                    while !end.is_requested() && under_way.step(&mut tell).now_or_never() == Some(true) {}
                 }
                 () = &mut gathering => is_gathered = true,
                 (received, failed) = &mut receiving => {
@@ -171,25 +172,23 @@ impl Worker {
                         self.give_back(&received).await;
                         break;
                     }
-                    for delivery in received {
-                        let place = deliveries.insert(delivery.clone());
-                        in_flight.push(self.executor.handle(delivery).map(move |handled| (place, handled)));
+                    for delivery in Received::first_of_each(received) {
+                        under_way.begin(delivery, &mut tell).await;
                     }
+                    // Others of this thread have their turn, also where there is always something to receive and it ends at once.
+                    consume_budget().await;
                 }
             }
         }
         drop(receiving);
-        let left = in_flight.len();
-        let drained = self.executor.clock.within(self.config.grace, async {
-            while let Some((place, handled)) = in_flight.next().await {
-                done(place, &handled, &mut deliveries);
-            }
-        });
-        let is_drained = drained.await.is_some();
+        under_way.begin_no_more();
+        let left = under_way.len();
+        let grace = self.config.grace;
+        let is_drained =
+            executor.clock.within(grace, async { while under_way.step(&mut tell).await {} }).await.is_some();
         report.in_flight = left;
         if !is_drained {
-            drop(in_flight);
-            report.unfinished = deliveries.into_rest();
+            report.unfinished = under_way.into_unfinished();
             self.give_back(&report.unfinished).await;
         }
         report
@@ -211,41 +210,8 @@ impl Worker {
     }
 
     async fn give_back(&self, deliveries: &[Delivery]) {
-        for Delivery { receipt, .. } in deliveries {
-            if let Err(error) = self.executor.receiver.change_visibility(receipt, Duration::ZERO).await {
-                tracing::warn!(%error, "a delivery could not be given back; it comes back by itself");
-            }
+        for delivery in deliveries {
+            self.executor.give_back(delivery).await;
         }
-    }
-}
-
-/// The deliveries under way, each in a place of its own. Ended ones make room for new ones.
-#[derive(Debug, Default)]
-struct Deliveries {
-    places: Vec<Option<Delivery>>,
-    free: Vec<usize>,
-}
-
-impl Deliveries {
-    fn insert(&mut self, delivery: Delivery) -> usize {
-        match self.free.pop() {
-            Some(place) => {
-                self.places[place] = Some(delivery);
-                place
-            }
-            None => {
-                self.places.push(Some(delivery));
-                self.places.len() - 1
-            }
-        }
-    }
-
-    fn remove(&mut self, place: usize) {
-        self.places[place] = None;
-        self.free.push(place);
-    }
-
-    fn into_rest(self) -> Vec<Delivery> {
-        self.places.into_iter().flatten().collect()
     }
 }

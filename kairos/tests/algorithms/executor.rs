@@ -6,8 +6,7 @@ use std::time::Duration;
 
 use kairos::backend::*;
 use kairos::clock::{Clock as _, ClockExt as _};
-use kairos::executor::{Executor, ExecutorConfig, Verdict, Worker, WorkerConfig};
-use kairos::shutdown::shutdown;
+use kairos::executor::{Executor, ExecutorConfig, Verdict};
 use kairos::{
     Error, ErrorKind, Execution, ExecutionId, ExecutionState, Origin, Policy, ProcessId, Registration, Result, Tasks,
     WorkItem,
@@ -167,7 +166,7 @@ async fn a_delivery_that_meets_a_live_claim_comes_back_when_that_has_ended() {
     let second = deliveries.pop().unwrap();
     let mut first = Box::pin(executor.execute(deliveries));
     assert!(futures_util::poll!(&mut first).is_pending());
-    let handled = executor.handle(second).await;
+    let handled = executor.handle(&second).await;
     let lease = ExecutorConfig::default().lease;
     let until = kairos::clock::later(at(DUE), lease);
     assert_eq!(handled.verdict, Verdict::Waiting { until });
@@ -425,29 +424,4 @@ async fn an_outcome_that_cannot_be_recorded_is_counted() {
     assert_eq!(bench.round(&executor).await, [Verdict::Succeeded]);
     assert_eq!((executor.counts().unrecorded, bench.call_count()), (1, 1));
     assert!(bench.world.queue.is_empty());
-}
-
-#[tokio::test]
-async fn a_worker_lets_what_is_under_way_end_and_gives_back_what_does_not() {
-    for (grace, unfinished) in [(601, 0), (60, 2)] {
-        let bench = Bench::new();
-        let config = WorkerConfig::default().with_grace(Duration::from_secs(grace)).with_concurrency(4);
-        let worker = Worker::new(Arc::new(bench.executor()), config);
-        for name in ["a", "b"] {
-            let work = bench.work_of(Registration::new(name, "rate(1 day)", "kairos:task:slow"));
-            bench.send(&work).await;
-        }
-        bench.send(&bench.work("ok")).await;
-        let (end, shutdown) = shutdown();
-        let mut running = Box::pin(worker.run(shutdown));
-        for _ in 0..10 {
-            assert!(futures_util::poll!(&mut running).is_pending());
-        }
-        end.request();
-        let report = drive(&bench.world.clock, running).await;
-        assert_eq!((report.in_flight, report.unfinished.len()), (2, unfinished));
-        assert_eq!(report.handled, 3 - unfinished as u64);
-        assert_eq!(bench.world.queue.len(), unfinished);
-        assert_eq!(bench.world.receive_all().await.len(), unfinished, "visible again at once");
-    }
 }

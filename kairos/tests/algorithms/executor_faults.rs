@@ -2,8 +2,8 @@
 
 use std::fmt;
 use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -12,9 +12,8 @@ use futures_util::future::BoxFuture;
 use jiff::Timestamp;
 use kairos::backend::*;
 use kairos::clock::{Clock as _, ClockExt as _, between, later};
-use kairos::executor::{Executor, ExecutorConfig, Verdict, Worker, WorkerConfig};
+use kairos::executor::{Executor, ExecutorConfig, Verdict};
 use kairos::page::{Page, PageRequest};
-use kairos::shutdown::{ShutdownTrigger, shutdown};
 use kairos::{
     Error, ErrorKind, Execution, ExecutionId, ExecutionState, Origin, Registration, Result, TargetKind, Tasks, WorkItem,
 };
@@ -185,7 +184,7 @@ async fn a_claim_that_is_granted_late_lasts_as_long_as_any_other() {
         assert!(futures_util::poll!(&mut first).is_pending());
         bench.world.clock.advance(Duration::from_millis(10));
     }
-    let Verdict::Waiting { until } = executor.handle(second).await.verdict else { panic!("its claim is alive") };
+    let Verdict::Waiting { until } = executor.handle(&second).await.verdict else { panic!("its claim is alive") };
     let lease = between(bench.world.clock.now(), until);
     assert!(lease + Duration::from_secs(1) > ExecutorConfig::default().lease, "{lease:?}");
 }
@@ -347,202 +346,4 @@ async fn an_invoker_that_panics_harms_no_other_message() {
     assert_eq!(failure.kind, "failed");
     assert!(failure.text.contains("panicked") && failure.text.contains("a bug"), "{failure:?}");
     assert_eq!(invoker.0.load(Ordering::Relaxed), 1);
-}
-
-#[tokio::test]
-async fn an_observer_that_panics_stops_no_worker() {
-    let bench = Bench::new();
-    let worker = Worker::new(Arc::new(bench.executor()), WorkerConfig::default());
-    for name in ["a", "b"] {
-        bench.send(&bench.work_of(Registration::new(name, "rate(1 day)", "kairos:task:ok"))).await;
-    }
-    let (end, stop) = shutdown();
-    let told = AtomicUsize::new(0);
-    let mut running = Box::pin(worker.run_with(stop, |_| {
-        told.fetch_add(1, Ordering::Relaxed);
-        panic!("a bug");
-    }));
-    for _ in 0..10 {
-        assert!(futures_util::poll!(&mut running).is_pending());
-    }
-    end.request();
-    assert_eq!(drive(&bench.world.clock, running).await.handled, 2);
-    assert_eq!((told.load(Ordering::Relaxed), bench.world.queue.len()), (2, 0));
-}
-
-#[tokio::test]
-async fn a_worker_runs_as_many_at_once_as_it_was_told_and_no_more() {
-    for (concurrency, batch) in [(1, 10), (3, 10), (4, 3), (7, 1)] {
-        let bench = Bench::new();
-        let (now, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
-        let (clock, highest) = (bench.world.clock.clone(), most.clone());
-        let tasks = Tasks::new().with("t", move |_| {
-            let (clock, now, highest) = (clock.clone(), now.clone(), highest.clone());
-            async move {
-                highest.fetch_max(now.fetch_add(1, Ordering::Relaxed) + 1, Ordering::Relaxed);
-                clock.sleep(Duration::from_secs(5)).await;
-                now.fetch_sub(1, Ordering::Relaxed);
-                Ok(())
-            }
-        });
-        let executor = Executor::new(bench.world.queue.clone(), Arc::new(tasks), bench.world.shared_clock());
-        for number in 0..20 {
-            bench.send(&bench.work_of(Registration::new(format!("{number}"), "rate(1 day)", "kairos:task:t"))).await;
-        }
-        let (end, stop) = shutdown();
-        let config = WorkerConfig::default().with_concurrency(concurrency).with_batch(batch);
-        let worker = Worker::new(Arc::new(executor), config);
-        let mut running = Box::pin(worker.run(stop));
-        for _ in 0..200 {
-            assert!(futures_util::poll!(&mut running).is_pending());
-            bench.world.clock.advance(Duration::from_secs(1));
-        }
-        end.request();
-        assert_eq!(drive(&bench.world.clock, running).await.handled, 20);
-        assert_eq!(most.load(Ordering::Relaxed), concurrency);
-    }
-}
-
-#[tokio::test]
-async fn one_slow_execution_leaves_room_for_others() {
-    let bench = Bench::new();
-    bench.send(&bench.work("slow")).await;
-    let (_end, stop) = shutdown();
-    let worker = Worker::new(Arc::new(bench.executor()), WorkerConfig::default().with_concurrency(8));
-    let mut running = Box::pin(worker.run(stop));
-    for _ in 0..5 {
-        assert!(futures_util::poll!(&mut running).is_pending());
-    }
-    bench.send(&bench.work("ok")).await;
-    for _ in 0..5 {
-        assert!(futures_util::poll!(&mut running).is_pending());
-    }
-    assert_eq!(bench.call_count(), 2, "one of eight is busy");
-}
-
-/// A queue that remembers how many messages each receipt gave.
-#[derive(Debug)]
-struct Counting(Arc<MemoryQueue>, Mutex<Vec<usize>>);
-
-#[async_trait]
-impl Receiver for Counting {
-    async fn receive(&self, max: usize, wait: Duration) -> Result<Vec<Delivery>> {
-        let received = self.0.receive(max, wait).await?;
-        self.1.lock().unwrap().push(received.len());
-        Ok(received)
-    }
-
-    async fn acknowledge(&self, receipts: &[Receipt]) -> Result<Vec<Result<()>>> {
-        self.0.acknowledge(receipts).await
-    }
-
-    async fn change_visibility(&self, receipt: &Receipt, delay: Duration) -> Result<()> {
-        self.0.change_visibility(receipt, delay).await
-    }
-
-    async fn dead_letter(&self, delivery: &Delivery, reason: &DeadLetterReason) -> Result<()> {
-        self.0.dead_letter(delivery, reason).await
-    }
-
-    async fn redrive(&self, max: usize) -> Result<usize> {
-        self.0.redrive(max).await
-    }
-
-    fn visibility_timeout(&self) -> Duration {
-        self.0.visibility_timeout()
-    }
-}
-
-/// What the receipts gave of sixty executions, twenty at once and by fives, that take a second each and end one by one, `apart` from each
-/// other; how many of them were handled within ten seconds, some places being taken for good.
-async fn receipts(apart: Duration, taken: usize, config: WorkerConfig) -> (Vec<usize>, u64) {
-    let bench = Bench::new();
-    let queue = Arc::new(Counting(bench.world.queue.clone(), Mutex::default()));
-    let clock = bench.world.shared_clock();
-    let started = Arc::new(AtomicUsize::new(0));
-    let tasks = Tasks::new().with("t", move |_| {
-        let number = started.fetch_add(1, Ordering::Relaxed);
-        let late = apart * u32::try_from(number % 20).unwrap();
-        let second = if number < taken { 3_600 } else { 1 };
-        let end = clock.sleep(Duration::from_secs(second) + late);
-        async move {
-            end.await;
-            Ok(())
-        }
-    });
-    let executor = Arc::new(Executor::new(queue.clone(), Arc::new(tasks), bench.world.shared_clock()));
-    for number in 0..60 {
-        bench.send(&bench.work_of(Registration::new(format!("{number}"), "rate(1 day)", "kairos:task:t"))).await;
-    }
-    let (_end, stop) = shutdown();
-    let worker = Worker::new(executor.clone(), config.with_concurrency(20).with_batch(5));
-    let mut running = Box::pin(worker.run(stop));
-    for _ in 0..2_000 {
-        assert!(futures_util::poll!(&mut running).is_pending());
-        bench.world.clock.advance(Duration::from_millis(5));
-    }
-    let given = queue.1.lock().unwrap().iter().copied().filter(|given| *given > 0).collect();
-    (given, executor.counts().succeeded)
-}
-
-#[tokio::test]
-async fn a_worker_waits_a_little_for_room_for_a_whole_batch() {
-    let (quick, slow) = (Duration::from_millis(10), Duration::from_millis(45));
-    let hasty = WorkerConfig::default().with_gathering(Duration::ZERO);
-    let (given, handled) = receipts(quick, 0, hasty).await;
-    assert!(given.len() > 40 && handled == 60, "{given:?}");
-    assert_eq!(receipts(quick, 0, WorkerConfig::default()).await, (vec![5; 12], 60));
-    // No longer than a tenth of a second: three at a time, and not one by one.
-    let (given, handled) = receipts(slow, 0, WorkerConfig::default()).await;
-    assert!(given.len() < 20 && given.contains(&3) && handled == 60, "{given:?}");
-    // What room there is is used, also where there is never any for a whole batch.
-    let (given, handled) = receipts(quick, 17, WorkerConfig::default()).await;
-    assert!(given.contains(&3) && handled >= 20, "{given:?} {handled}");
-}
-
-/// A queue whose receiver hears that the end is asked for while it receives.
-#[derive(Debug)]
-struct Ending {
-    inner: Arc<MemoryQueue>,
-    end: ShutdownTrigger,
-}
-
-#[async_trait]
-impl Receiver for Ending {
-    async fn receive(&self, max: usize, wait: Duration) -> Result<Vec<Delivery>> {
-        self.end.request();
-        self.inner.receive(max, wait).await
-    }
-
-    async fn acknowledge(&self, receipts: &[Receipt]) -> Result<Vec<Result<()>>> {
-        self.inner.acknowledge(receipts).await
-    }
-
-    async fn change_visibility(&self, receipt: &Receipt, delay: Duration) -> Result<()> {
-        self.inner.change_visibility(receipt, delay).await
-    }
-
-    async fn dead_letter(&self, delivery: &Delivery, reason: &DeadLetterReason) -> Result<()> {
-        self.inner.dead_letter(delivery, reason).await
-    }
-
-    async fn redrive(&self, max: usize) -> Result<usize> {
-        self.inner.redrive(max).await
-    }
-
-    fn visibility_timeout(&self) -> Duration {
-        self.inner.visibility_timeout()
-    }
-}
-
-#[tokio::test]
-async fn what_is_received_as_the_end_is_asked_for_goes_back_untouched() {
-    let bench = Bench::new();
-    bench.send(&bench.work("ok")).await;
-    let (end, stop) = shutdown();
-    let queue = Arc::new(Ending { inner: bench.world.queue.clone(), end });
-    let executor = Executor::new(queue, Arc::new(Tasks::new()), bench.world.shared_clock());
-    let report = Worker::new(Arc::new(executor), WorkerConfig::default()).run(stop).await;
-    assert_eq!((report.handled, report.in_flight), (0, 0));
-    assert_eq!(bench.world.receive_all().await.len(), 1, "visible again at once");
 }

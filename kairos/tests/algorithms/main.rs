@@ -9,3 +9,4 @@ mod reconcile;
 mod scheduler;
 mod scheduler_races;
 mod support;
+mod worker;
