@@ -58,7 +58,11 @@ where
         SdkError::ConstructionFailure(_) => (ErrorKind::Invalid, "the request could not be made".into()),
         _ => (ErrorKind::Unavailable, "the service failed in an unknown way".into()),
     };
-    Error::new(kind, message).with_source(error)
+    match error {
+        // What is around it says only that it is one.
+        SdkError::ServiceError(context) => Error::new(kind, message).with_source(context.into_err()),
+        other => Error::new(kind, message).with_source(other),
+    }
 }
 
 /// A code without the name of the service that some put before it.

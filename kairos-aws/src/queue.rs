@@ -236,7 +236,10 @@ impl SqsQueue {
         let mut moved = revived.len();
         if !revived.is_empty() {
             for error in delete(&self.client, dead_letters, &revived).await.into_iter().filter_map(Result::err) {
-                tracing::warn!(%error, "a dead letter was put back and is still there; it may be redriven once more");
+                tracing::warn!(
+                    error = format!("{error:#}"),
+                    "a dead letter was put back and is still there; it may be redriven once more"
+                );
                 // None would ever leave, and each be put back time and again.
                 if error.kind() == ErrorKind::Denied {
                     moved -= 1;
@@ -376,7 +379,7 @@ impl Receiver for SqsQueue {
             match failure.map(named) {
                 Some(error) if redriven == 0 => return Err(error),
                 Some(error) => {
-                    tracing::warn!(%error, redriven, "not all dead letters could be put back");
+                    tracing::warn!(error = format!("{error:#}"), redriven, "not all dead letters could be put back");
                     break;
                 }
                 None if !goes_on => break,
@@ -394,6 +397,12 @@ impl Receiver for SqsQueue {
 /// What the service leaves out cannot be made up. The message comes back.
 fn readable(message: &Received) -> Option<Delivery> {
     attributes::delivery(message)
-        .inspect_err(|error| tracing::error!(message = message.message_id(), %error, "a message was received in part"))
+        .inspect_err(|error| {
+            tracing::error!(
+                message = message.message_id(),
+                error = format!("{error:#}"),
+                "a message was received in part"
+            )
+        })
         .ok()
 }

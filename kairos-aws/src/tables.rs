@@ -1,5 +1,6 @@
 //! The tables: what they are called, what indexes they have, and how they are made.
 
+mod attribute;
 pub(crate) mod expression;
 pub(crate) mod item;
 pub(crate) mod listing;

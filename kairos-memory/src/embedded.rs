@@ -208,7 +208,10 @@ impl Embedded {
                     dispatched = dispatch => Some(dispatched),
                 };
                 if let Some(Err(error)) = &dispatched {
-                    tracing::warn!(%error, "an occurrence could not be dispatched; its trigger fires again");
+                    tracing::warn!(
+                        error = format!("{error:#}"),
+                        "an occurrence could not be dispatched; its trigger fires again"
+                    );
                 }
                 self.done_with(firing, matches!(dispatched, Some(Ok(_))));
             }
@@ -451,7 +454,7 @@ impl Running {
         self.trigger.request();
         let mut report = ShutdownReport::default();
         if let Err(error) = self.firing.await {
-            tracing::error!(%error, "the firing task did not end well");
+            tracing::error!(error = format!("{error:#}"), "the firing task did not end well");
         }
         for worker in self.workers {
             match worker.await {
@@ -460,7 +463,7 @@ impl Running {
                     report.in_flight += worker.in_flight;
                     report.unfinished.extend(worker.unfinished);
                 }
-                Err(error) => tracing::error!(%error, "a worker task did not end well"),
+                Err(error) => tracing::error!(error = format!("{error:#}"), "a worker task did not end well"),
             }
         }
         report.queued = self.embedded.queue().len();

@@ -306,6 +306,8 @@ impl Error {
     }
 }
 
+/// As `{error}` without the causes behind it, for whoever walks through them; as `{error:#}` with them, for a reader, each that says more than
+/// the one before it.
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let inner = &*self.0;
@@ -320,6 +322,22 @@ impl fmt::Display for Error {
             f.write_str(if index == 0 { ": " } else { "; " })?;
             fault.fmt(f)?;
         }
+        if f.alternate() { self.fmt_causes(f) } else { Ok(()) }
+    }
+}
+
+impl Error {
+    fn fmt_causes(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut said = self.to_string();
+        let mut next = self.source();
+        while let Some(cause) = next {
+            let text = cause.to_string();
+            if !said.ends_with(&text) {
+                write!(f, ": {text}")?;
+                said = text;
+            }
+            next = cause.source();
+        }
         Ok(())
     }
 }
@@ -333,6 +351,15 @@ impl StdError for Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn causes_are_told_on_demand_and_none_says_what_was_said() {
+        let refused = Error::new(ErrorKind::Failed, "refused: no route").with_source("no route");
+        let error =
+            Error::new(ErrorKind::Unavailable, "the service could not be reached").during("send").with_source(refused);
+        assert_eq!(error.to_string(), "send: the service could not be reached");
+        assert_eq!(format!("{error:#}"), "send: the service could not be reached: refused: no route");
+    }
 
     #[test]
     fn a_line_names_the_operation_the_id_and_every_fault() {

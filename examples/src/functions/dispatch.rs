@@ -137,7 +137,7 @@ impl DispatcherFunction {
                 Ok(json!({"Despachados": queued, "Continua": goes_on(&dispatched)}))
             }
             Err(error) => {
-                tracing::error!(%error, cause = cause(&error), "not dispatched");
+                tracing::error!(error = format!("{error:#}"), "not dispatched");
                 Err(told(&error))
             }
         }
@@ -174,20 +174,7 @@ pub(super) fn deadline(context: &Context, began: Timestamp) -> Timestamp {
 
 /// An error as whoever invoked the function reads it, or finds it beside the event where events go that nobody took.
 pub(super) fn told(error: &Error) -> Diagnostic {
-    let error_message = match cause(error) {
-        Some(cause) => format!("{error}: {cause}"),
-        None => error.to_string(),
-    };
-    Diagnostic { error_type: error.kind().as_str().into(), error_message }
-}
-
-/// What is behind an error, in one line.
-pub(super) fn cause(error: &Error) -> Option<String> {
-    let mut cause = std::error::Error::source(error)?;
-    while let Some(deeper) = cause.source() {
-        cause = deeper;
-    }
-    Some(cause.to_string())
+    Diagnostic { error_type: error.kind().as_str().into(), error_message: format!("{error:#}") }
 }
 
 #[cfg(test)]

@@ -118,7 +118,7 @@ async fn run(executor: &Executor, clock: &dyn Clock, lane: Vec<Record>, last_beg
                 continue;
             }
             Err(error) => {
-                tracing::error!(message = id, %error, "a message came in part; it comes back");
+                tracing::error!(message = id, error = format!("{error:#}"), "a message came in part; it comes back");
                 is_held_back = true;
                 settled.push(Settled::Untouched);
                 continue;
@@ -223,7 +223,7 @@ impl ExecutorFunction {
         let (event, context) = event.into_parts();
         let clock = &*self.installation.clock;
         let began = clock.now();
-        let records = records(event).inspect_err(|error| tracing::error!(%error, "not executed"));
+        let records = records(event).inspect_err(|error| tracing::error!(error = format!("{error:#}"), "not executed"));
         let records = records.map_err(|error| told(&error))?;
         let batch = execute(&self.executor, clock, records, deadline(&context, began)).await;
         let mut metrics = self.installation.metrics();

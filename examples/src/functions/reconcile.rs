@@ -8,7 +8,7 @@ use kairos::{Result, Scheduler};
 use lambda_runtime::{Diagnostic, LambdaEvent};
 use serde_json::{Value, json};
 
-use super::dispatch::{cause, told};
+use super::dispatch::told;
 use super::{Installation, SetupError};
 
 /// Reconciles, and says what was found: every finding in a line of its own. `{"Simulacro":true}` changes nothing; anything else repairs.
@@ -63,7 +63,7 @@ impl ReconcilerFunction {
         let clock = &self.installation.clock;
         let began = clock.now();
         let report = reconcile(&self.scheduler, &event.payload).await;
-        let report = report.inspect_err(|error| tracing::error!(%error, cause = cause(error), "not reconciled"));
+        let report = report.inspect_err(|error| tracing::error!(error = format!("{error:#}"), "not reconciled"));
         let report = report.map_err(|error| told(&error))?;
         let unrepaired = report.findings.iter().filter(|finding| matches!(finding.repair, Repair::Failed(_))).count();
         let mut metrics = self.installation.metrics();

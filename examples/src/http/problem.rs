@@ -152,14 +152,7 @@ impl Problem {
             return problem;
         }
         let id = chance.uuid();
-        let mut causes = String::new();
-        let mut cause = error.source();
-        while let Some(error) = cause {
-            causes.push_str(": ");
-            causes.push_str(&error.to_string());
-            cause = error.source();
-        }
-        tracing::error!(%id, kind = %error.kind(), status = problem.0.status, "{error}{causes}");
+        tracing::error!(%id, kind = %error.kind(), status = problem.0.status, "{error:#}");
         problem.0.instance = Some(format!("urn:uuid:{id}"));
         problem
     }

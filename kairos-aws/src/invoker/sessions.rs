@@ -158,7 +158,7 @@ impl Sessions {
         match (flight.await, good) {
             (Ok(session), _) => Ok(session),
             (Err(error), Some(good)) => {
-                tracing::warn!(role = %key.role, %error, "a session could not be renewed; it is used on");
+                tracing::warn!(role = %key.role, error = format!("{error:#}"), "a session could not be renewed; it is used on");
                 Ok(good)
             }
             (Err(error), None) => Err(shared(error).about(&key.role)),

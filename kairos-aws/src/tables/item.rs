@@ -6,8 +6,10 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use kairos::{Process, Result, Schedule};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde_json::{Map, Number, Value};
+use serde::de::value::MapDeserializer;
+use serde_json::Value;
 
+use super::attribute::fields;
 use crate::error::dynamodb::{unreadable_row, unwritable_row};
 
 pub(crate) type Item = HashMap<String, AttributeValue>;
@@ -84,8 +86,7 @@ pub(crate) fn to_item(row: &impl Serialize) -> Result<Item> {
 
 /// What an item means. Attributes that are unknown are passed over, whatever they hold.
 pub(crate) fn from_item<T: DeserializeOwned>(item: &Item) -> Result<T> {
-    let fields = item.iter().filter_map(|(name, value)| Some((name.clone(), from_attribute(value)?)));
-    serde_json::from_value(Value::Object(fields.collect())).map_err(|error| unreadable_row().with_source(error))
+    T::deserialize(MapDeserializer::new(fields(item))).map_err(|error| unreadable_row().with_source(error))
 }
 
 fn to_attribute(value: Value) -> AttributeValue {
@@ -99,27 +100,6 @@ fn to_attribute(value: Value) -> AttributeValue {
             AttributeValue::M(fields.into_iter().map(|(name, value)| (name, to_attribute(value))).collect())
         }
     }
-}
-
-/// `None` for what JSON does not have: bytes and sets. No attribute of ours holds any.
-fn from_attribute(attribute: &AttributeValue) -> Option<Value> {
-    Some(match attribute {
-        AttributeValue::Null(_) => Value::Null,
-        AttributeValue::Bool(truth) => Value::Bool(*truth),
-        AttributeValue::N(digits) => Value::Number(number(digits)?),
-        AttributeValue::S(text) => Value::String(text.clone()),
-        AttributeValue::L(values) => Value::Array(values.iter().filter_map(from_attribute).collect()),
-        AttributeValue::M(fields) => {
-            let fields = fields.iter().filter_map(|(name, value)| Some((name.clone(), from_attribute(value)?)));
-            Value::Object(fields.collect::<Map<_, _>>())
-        }
-        _ => return None,
-    })
-}
-
-fn number(digits: &str) -> Option<Number> {
-    let whole = digits.parse::<u64>().map(Number::from).or_else(|_| digits.parse::<i64>().map(Number::from));
-    whole.ok().or_else(|| Number::from_f64(digits.parse().ok()?))
 }
 
 /// How many bytes an item counts against the service's limits (DynamoDB developer guide, "Item sizes and formats").
@@ -168,9 +148,7 @@ mod tests {
         assert_eq!(written, known, "an attribute that is not compared would be overwritten unseen");
         assert_eq!(from_item::<T>(&item).unwrap(), row);
         let json: Value = serde_json::from_str(json).unwrap();
-        let again: Map<_, _> =
-            item.iter().map(|(name, value)| (name.clone(), from_attribute(value).unwrap())).collect();
-        assert_eq!(Value::Object(again), json, "the wire format, attribute by attribute");
+        assert_eq!(from_item::<Value>(&item).unwrap(), json, "the wire format, attribute by attribute");
     }
 
     #[test]
@@ -198,8 +176,19 @@ mod tests {
         item.insert("Conjunto".into(), AttributeValue::Ns(vec!["1".into()]));
         item.insert("Lista".into(), AttributeValue::L(vec![AttributeValue::N("-1.5".into())]));
         assert_eq!(from_item::<Process>(&item).unwrap(), process);
-        item.insert("FechaCreacion".into(), AttributeValue::S("ayer".into()));
-        assert_eq!(from_item::<Process>(&item).unwrap_err().kind(), ErrorKind::Malformed);
+        for (name, value, what) in [
+            ("FechaCreacion", AttributeValue::S("ayer".into()), "four digit integer as year"),
+            ("VentanaMinutos", AttributeValue::N("-1".into()), "-1"),
+            ("VentanaMinutos", AttributeValue::N("uno".into()), "uno is no number"),
+            ("Nombre", AttributeValue::Null(true), "invalid type: unit value, expected a string"),
+            ("Nombre", AttributeValue::B(vec![1].into()), "missing field `Nombre`"),
+        ] {
+            let mut broken = item.clone();
+            broken.insert(name.into(), value);
+            let error = from_item::<Process>(&broken).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Malformed);
+            assert!(format!("{error:#}").contains(what), "{error:#}");
+        }
     }
 
     #[test]

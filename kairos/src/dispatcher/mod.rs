@@ -219,9 +219,12 @@ impl Dispatcher {
             async {
                 handed_over
                     .await
-                    .inspect_err(
-                        |error| tracing::warn!(%error, "nobody takes the rest of an occurrence; it is queued here"),
-                    )
+                    .inspect_err(|error| {
+                        tracing::warn!(
+                            error = format!("{error:#}"),
+                            "nobody takes the rest of an occurrence; it is queued here"
+                        );
+                    })
                     .is_ok()
             }
         };

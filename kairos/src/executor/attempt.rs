@@ -79,7 +79,7 @@ impl Executor {
                 Called::Answered(result) => self.settle(&this, result).await,
                 // Whoever has the claim records how it ends. This message comes back by itself, to see that it has.
                 Called::Overtaken(error) => {
-                    tracing::warn!(execution = %work.execution_id, %error, "an execution was taken over by another executor");
+                    tracing::warn!(execution = %work.execution_id, error = format!("{error:#}"), "an execution was taken over by another executor");
                     Ok(Verdict::Waiting { until: later(self.clock.now(), self.config.lease) })
                 }
             },
@@ -234,11 +234,13 @@ impl Executor {
             let (renewed, hidden) = join(renewed, hidden).await;
             match renewed {
                 Err(error) if error.kind() == ErrorKind::Lost => return error,
-                Err(error) => tracing::warn!(execution = %work.execution_id, %error, "a claim could not be renewed"),
+                Err(error) => {
+                    tracing::warn!(execution = %work.execution_id, error = format!("{error:#}"), "a claim could not be renewed");
+                }
                 Ok(()) => {}
             }
             if let Err(error) = hidden {
-                tracing::warn!(execution = %work.execution_id, %error, "a message could not be kept invisible");
+                tracing::warn!(execution = %work.execution_id, error = format!("{error:#}"), "a message could not be kept invisible");
             }
         }
     }
@@ -295,7 +297,7 @@ impl Executor {
             .with_failure(error.map(Failure::from));
         if let Err(error) = self.insist("record", this.work, || history.record(&outcome)).await {
             self.counters.unrecorded.fetch_add(1, Ordering::Relaxed);
-            tracing::warn!(execution = %this.work.execution_id, %state, %error, "an outcome could not be recorded");
+            tracing::warn!(execution = %this.work.execution_id, %state, error = format!("{error:#}"), "an outcome could not be recorded");
         }
     }
 }

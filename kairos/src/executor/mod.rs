@@ -222,7 +222,7 @@ impl Executor {
             }
         };
         let verdict = result.unwrap_or_else(|error| {
-            tracing::warn!(message = %delivery.message_id, %error, "a delivery could not be settled; it comes back");
+            tracing::warn!(message = %delivery.message_id, error = format!("{error:#}"), "a delivery could not be settled; it comes back");
             Verdict::Undecided(Failure::from(&error))
         });
         self.done(delivery, work, started_at, verdict)
@@ -239,7 +239,7 @@ impl Executor {
     /// Makes a delivery visible to others at once.
     async fn give_back(&self, delivery: &Delivery) {
         if let Err(error) = self.receiver.change_visibility(&delivery.receipt, Duration::ZERO).await {
-            tracing::warn!(%error, "a delivery could not be given back; it comes back by itself");
+            tracing::warn!(error = format!("{error:#}"), "a delivery could not be given back; it comes back by itself");
         }
     }
 

@@ -203,7 +203,7 @@ impl Worker {
         match self.executor.receiver.receive(max, self.config.wait).await {
             Ok(received) => (received, 0),
             Err(error) => {
-                tracing::warn!(%error, "the queue cannot be reached");
+                tracing::warn!(error = format!("{error:#}"), "the queue cannot be reached");
                 (Vec::new(), failures.saturating_add(1))
             }
         }

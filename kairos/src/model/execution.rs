@@ -76,14 +76,7 @@ impl From<&Error> for Failure {
     /// The error with the causes behind it, as one line that is cut to [`Self::MAX_TEXT`]. Causes may be anybody's: what would
     /// break a line is escaped in them too.
     fn from(error: &Error) -> Self {
-        let mut text = error.to_string();
-        let mut source = std::error::Error::source(error);
-        while let Some(cause) = source.filter(|_| text.len() < Self::MAX_TEXT) {
-            text.push_str(": ");
-            text.push_str(&cause.to_string());
-            source = cause.source();
-        }
-        Self { kind: error.kind().as_str().into(), text: one_line(&text, Self::MAX_TEXT).into_owned() }
+        Self { kind: error.kind().as_str().into(), text: one_line(&format!("{error:#}"), Self::MAX_TEXT).into_owned() }
     }
 }
 

@@ -156,7 +156,7 @@ impl Scheduler {
                 if result.is_ok() {
                     return Err(error);
                 }
-                tracing::warn!(schedule = %id, %error, "what a failed call holds could not be settled; reconcile will");
+                tracing::warn!(schedule = %id, error = format!("{error:#}"), "what a failed call holds could not be settled; reconcile will");
             }
         }
         result

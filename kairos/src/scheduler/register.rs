@@ -111,7 +111,7 @@ impl Scheduler {
         let withdrawn = withdrawn.await;
         call.held.clear();
         if let Err(error) = withdrawn {
-            tracing::warn!(process = %process.id, %error, "a failed registration could not be taken back; reconcile will");
+            tracing::warn!(process = %process.id, error = format!("{error:#}"), "a failed registration could not be taken back; reconcile will");
         }
     }
 

@@ -13,7 +13,7 @@ use kairos::shutdown::Shutdown;
 use kairos::{Body, Dispatcher, Error, ErrorKind, Failure, Result, TriggerInput};
 
 use super::Metered;
-use crate::functions::dispatch::{Relay, cause, count, dispatch, goes_on, late};
+use crate::functions::dispatch::{Relay, count, dispatch, goes_on, late};
 
 /// How many occurrences are dispatched at once.
 const LANES: usize = 4;
@@ -87,7 +87,7 @@ impl Triggers {
                     }
                 }
                 Err(error) => {
-                    tracing::warn!(%error, "the queue of triggers cannot be reached");
+                    tracing::warn!(error = format!("{error:#}"), "the queue of triggers cannot be reached");
                     failures += 1;
                     tokio::select! {
                         () = shutdown.requested() => return,
@@ -115,12 +115,12 @@ impl Triggers {
                 answers.and_then(|answers| answers.into_iter().collect())
             }
             Err(error) => {
-                tracing::error!(message, %error, cause = cause(&error), "not dispatched");
+                tracing::error!(message, error = format!("{error:#}"), "not dispatched");
                 self.return_or_bury(delivery, &error).await
             }
         };
         if let Err(error) = settled {
-            tracing::warn!(message, %error, "input could not be settled; it comes back");
+            tracing::warn!(message, error = format!("{error:#}"), "input could not be settled; it comes back");
         }
     }
 
