@@ -35,7 +35,7 @@ pub(crate) struct Triggers {
 /// A zone, once.
 #[derive(Debug)]
 struct Zone {
-    /// Of the first trigger in it; of others with their own expression. What is found out about a zone costs more than a fire time.
+    /// Of its triggers, one after the other.
     timetable: Timetable,
     /// Whether it is named, or is what it is where none is.
     is_named: bool,
@@ -101,6 +101,20 @@ impl Extra {
     fn has_times(&self) -> bool {
         let Self { start, end, window_minutes, .. } = self;
         start.is_some() || end.is_some() || window_minutes.is_some()
+    }
+}
+
+impl Zone {
+    /// The timetable of a trigger in this zone. One for all of them, as to share a zone with a copy for each costs as much as its fire time.
+    ///
+    /// A rate that has no start may as well count from its last occurrence as from its first.
+    fn lend(&mut self, packed: &Packed, times: Option<&Extra>) -> &Timetable {
+        let (start, end) = times.map_or((None, None), |times| (times.start, times.end));
+        self.timetable.set_expression(packed.expression);
+        self.timetable.set_anchor(packed.next());
+        self.timetable.set_start(start);
+        self.timetable.set_end(end);
+        &self.timetable
     }
 }
 
@@ -242,14 +256,15 @@ impl Triggers {
     ) -> Option<Fired> {
         let slot = self.timers.pop(tick(until))?;
         self.read_ahead();
-        let packed = self.packed.get(slot)?;
-        let times = packed.times(slot, &self.extras);
+        let Self { packed, extras, zones, .. } = self;
+        let packed = packed.get(slot)?;
+        let times = packed.times(slot, extras);
         let oldest = tick(now).saturating_sub(millis(catch_up)).saturating_sub(packed.delay(times));
         let occurrence = packed.next();
-        let timetable = self.timetable(packed, times, occurrence);
+        let timetable = zones[usize::from(packed.zone)].lend(packed, times);
         if tick(occurrence) < oldest {
             let oldest = instant(oldest);
-            let missed = missed(&packed.id, occurrence, &timetable, oldest);
+            let missed = missed(&packed.id, occurrence, timetable, oldest);
             let following = timetable.next_after(earlier(oldest, Duration::from_nanos(1)));
             self.set_timer(slot, following);
             return Some(Fired::Missed(missed));
@@ -291,13 +306,6 @@ impl Triggers {
             let times = packed.times(slot, &self.extras);
             self.timers.set(slot, due_tick(occurrence) + packed.delay(times));
         }
-    }
-
-    /// A rate that has no start may as well count from its last occurrence as from its first.
-    fn timetable(&self, packed: &Packed, times: Option<&Extra>, next: Timestamp) -> Timetable {
-        let timetable = self.zones[usize::from(packed.zone)].timetable.clone().with_expression(packed.expression);
-        let (start, end) = times.map_or((None, None), |times| (times.start, times.end));
-        timetable.with_anchor(next).with_start(start).with_end(end)
     }
 
     #[allow(clippy::expect_used, reason = "there are some 600 zones, each of which is here once")]

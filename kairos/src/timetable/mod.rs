@@ -66,16 +66,26 @@ impl Timetable {
     /// The same for another expression. What has been found out about the zone is shared.
     #[must_use]
     pub fn with_expression(mut self, expression: Expression) -> Timetable {
-        self.expression = expression;
+        self.set_expression(expression);
         self
+    }
+
+    /// Sets another expression. One timetable may so stand for many, one after the other, where its zone need not be shared by as many copies.
+    pub fn set_expression(&mut self, expression: Expression) {
+        self.expression = expression;
     }
 
     /// The instant from which a rate without a start counts, such as the schedule's creation. It is the rate's first fire
     /// time; means nothing to other expressions.
     #[must_use]
     pub fn with_anchor(mut self, anchor: Timestamp) -> Timetable {
-        self.anchor = anchor;
+        self.set_anchor(anchor);
         self
+    }
+
+    /// Sets [another anchor](Self::with_anchor).
+    pub fn set_anchor(&mut self, anchor: Timestamp) {
+        self.anchor = anchor;
     }
 
     /// The earliest instant at which it may fire, and from which a rate counts. Ignored by one-time expressions, as the
@@ -93,15 +103,25 @@ impl Timetable {
     /// ```
     #[must_use]
     pub fn with_start(mut self, start: impl Into<Option<Timestamp>>) -> Timetable {
-        self.start = start.into();
+        self.set_start(start);
         self
+    }
+
+    /// Sets [another start](Self::with_start), or none.
+    pub fn set_start(&mut self, start: impl Into<Option<Timestamp>>) {
+        self.start = start.into();
     }
 
     /// The latest instant at which it may fire. Ignored by one-time expressions, as the service ignores it.
     #[must_use]
     pub fn with_end(mut self, end: impl Into<Option<Timestamp>>) -> Timetable {
-        self.end = end.into();
+        self.set_end(end);
         self
+    }
+
+    /// Sets [another end](Self::with_end), or none.
+    pub fn set_end(&mut self, end: impl Into<Option<Timestamp>>) {
+        self.end = end.into();
     }
 
     /// The expression.
