@@ -46,13 +46,6 @@ struct Call<'a> {
     invocation: &'a Invocation,
 }
 
-impl Call<'_> {
-    /// The payload, as requests take it.
-    fn payload(&self) -> Option<String> {
-        self.invocation.payload.as_deref().map(str::to_owned)
-    }
-}
-
 /// Sends a request as a session, in the region of its target. The connections are those of the one client of the service.
 macro_rules! send_as {
     ($service:ident, $call:expr, $request:expr) => {{

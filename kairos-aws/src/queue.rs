@@ -402,7 +402,7 @@ fn readable(message: &Received) -> Option<Delivery> {
                 message = message.message_id(),
                 error = format!("{error:#}"),
                 "a message was received in part"
-            )
+            );
         })
         .ok()
 }

@@ -8,7 +8,10 @@ use super::{Call, send_as};
 use crate::error;
 
 pub(super) async fn invoke(client: &Client, call: &Call<'_>) -> Result<(), Failure> {
-    let request = client.publish().topic_arn(call.target.as_str()).set_message(call.payload());
+    let request = client
+        .publish()
+        .topic_arn(call.target.as_str())
+        .set_message(call.invocation.payload.as_deref().map(str::to_owned));
     let request = addressed!(aws_sdk_sns, call, request);
     let answer = send_as!(aws_sdk_sns, call, request);
     answer.map(|_| ()).map_err(|error| Failure::of(error, error::of_publish))

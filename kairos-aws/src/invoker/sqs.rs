@@ -39,7 +39,11 @@ impl Queues {
 
     pub(super) async fn invoke(&self, call: &Call<'_>) -> Result<(), Failure> {
         let url = self.url(call).await?;
-        let request = self.client.send_message().queue_url(url).set_message_body(call.payload());
+        let request = self
+            .client
+            .send_message()
+            .queue_url(url)
+            .set_message_body(call.invocation.payload.as_deref().map(str::to_owned));
         let request = addressed!(aws_sdk_sqs, call, request);
         let answer = send_as!(aws_sdk_sqs, call, request);
         let failure = match answer {

@@ -12,7 +12,7 @@ pub(super) async fn invoke(client: &Client, call: &Call<'_>) -> Result<(), Failu
         .start_execution()
         .state_machine_arn(call.target.as_str())
         .name(call.invocation.execution_id.to_string())
-        .set_input(call.payload());
+        .set_input(call.invocation.payload.as_deref().map(str::to_owned));
     match send_as!(aws_sdk_sfn, call, request) {
         Ok(_) => Ok(()),
         // An earlier try has started it. It has ended since, or its input said which try it was.

@@ -21,7 +21,7 @@ mod wall;
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use jiff::tz::{AmbiguousOffset, TimeZone};
+use jiff::tz::{AmbiguousOffset, Offset, TimeZone};
 
 use crate::expression::{At, Expression, Rate};
 use wall::Wall;
@@ -209,6 +209,12 @@ impl Timetable {
 
     /// The instant of a one-time expression: none in a gap, the first of an overlap.
     fn once(&self, at: At) -> Option<Timestamp> {
+        if let Ok(local) = Offset::UTC.to_timestamp(at.local()).map(Timestamp::as_second)
+            && Wall::shows(local)
+        {
+            return Timestamp::from_second(self.wall.first_pass(local)?).ok();
+        }
+        // Of other years the zone itself has to be asked.
         let offset = match self.zone.to_ambiguous_timestamp(at.local()).offset() {
             AmbiguousOffset::Unambiguous { offset } => offset,
             AmbiguousOffset::Fold { before, .. } => before,

@@ -122,6 +122,27 @@ impl Wall {
         index
     }
 
+    /// The second at which a local time shows for the first time; `None` if it never does.
+    pub(crate) fn first_pass(&self, local: i64) -> Option<i64> {
+        let span = self.spans[self.owner(local, 0)];
+        (local >= span.lower).then_some(local - span.offset)
+    }
+
+    /// Whether a local time is of the years that a wall knows.
+    pub(crate) fn shows(local: i64) -> bool {
+        (FIRST + MARGIN..LAST - MARGIN).contains(&local)
+    }
+
+    /// The span that owns a local time, or the next one if it is skipped; not before the span `from`.
+    fn owner(&self, local: i64, from: usize) -> usize {
+        // What ended that long before showed it no longer, whatever its offset.
+        let mut index = self.at(local - MARGIN).max(from);
+        while self.spans[index].upper <= local {
+            index += 1;
+        }
+        index
+    }
+
     /// The first second at or after an instant at which a cron expression fires.
     ///
     /// Bounded: each turn of the loop is at a later zone change (there are a few hundred), and the searches between them
@@ -132,11 +153,7 @@ impl Wall {
         let mut local = cron.first_from((second + span.offset).max(span.lower))?;
         loop {
             if local >= self.spans[index].upper {
-                // What ended that long before showed it no longer, whatever its offset.
-                index = self.at(local - MARGIN).max(index + 1);
-                while self.spans[index].upper <= local {
-                    index += 1;
-                }
+                index = self.owner(local, index + 1);
             }
             let span = self.spans[index];
             if local >= span.lower {
@@ -213,6 +230,29 @@ mod tests {
                     // The zone itself resolves an overlap to its first pass.
                     let first = zone.to_ambiguous_timestamp(offset.to_datetime(instant)).earlier().unwrap();
                     assert_eq!(first_pass(&wall, second), first == instant, "{name} {instant}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn every_local_time_around_a_change_shows_when_the_zone_says_so() {
+        let database = TimeZoneDatabase::bundled();
+        for name in database.available() {
+            let zone = database.get(name.as_str()).unwrap();
+            let wall = Wall::new(&zone);
+            for &Span { end, offset, .. } in &wall.spans[..wall.spans.len() - 1] {
+                for apart in [-86_400, -7_200, -3_601, -3_600, -1_800, -1, 0, 1, 1_800, 3_599, 3_600, 7_200, 86_400] {
+                    let local = end + offset + apart;
+                    if !Wall::shows(local) {
+                        continue;
+                    }
+                    let shown = zone.to_ambiguous_timestamp(Offset::UTC.to_datetime(instant(local)));
+                    let expected = match shown.offset() {
+                        AmbiguousOffset::Gap { .. } => None,
+                        _ => Some(shown.earlier().unwrap().as_second()),
+                    };
+                    assert_eq!(wall.first_pass(local), expected, "{name} {}", instant(local));
                 }
             }
         }

@@ -337,6 +337,12 @@ fn one_time_expressions_fire_once_if_at_all() {
     assert_eq!(next("at(2026-11-01T01:30:00)", "America/New_York").as_deref(), Some("2026-11-01T05:30:00Z"));
     assert_eq!(next("at(2026-03-08T02:30:00)", "America/New_York"), None, "in a gap");
     assert_eq!(next("at(9999-12-31T23:59:59)", "UTC"), None, "beyond the largest instant");
+    // Of years that no cron expression names.
+    assert_eq!(next("at(9999-12-31T05:00:00)", "Pacific/Kiritimati").as_deref(), Some("9999-12-30T15:00:00Z"));
+    assert_eq!(next("at(2300-07-01T12:00:00)", "America/New_York").as_deref(), Some("2300-07-01T16:00:00Z"));
+    assert_eq!(next("at(1950-06-01T12:00:00)", "America/New_York").as_deref(), Some("1950-06-01T16:00:00Z"));
+    assert_eq!(next("at(1970-01-01T00:00:00)", "America/New_York").as_deref(), Some("1970-01-01T05:00:00Z"));
+    assert_eq!(next("at(2199-12-31T23:59:59)", "America/New_York").as_deref(), Some("2200-01-01T04:59:59Z"));
     let past = timetable("at(2020-01-01T00:00:00)", "UTC");
     let instant: jiff::Timestamp = "2020-01-01T00:00:00Z".parse().unwrap();
     assert_eq!(past.next_after(instant), None);
