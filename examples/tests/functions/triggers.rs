@@ -92,6 +92,18 @@ impl Place {
     async fn next(&self) -> Option<Delivery> {
         self.inputs.receive(1, Duration::ZERO).await.unwrap().pop()
     }
+
+    /// Has the worker take a trigger's input, and whatever follows it; how many messages that makes.
+    async fn take_all(&self) -> usize {
+        let mut messages = 0;
+        let mut delivery = Some(self.input(event("trigger").to_string()).await);
+        while let Some(taken) = delivery.take() {
+            messages += 1;
+            self.triggers.take(&taken).await;
+            delivery = self.next().await;
+        }
+        messages
+    }
 }
 
 fn all(due: &str) -> Vec<(String, Timestamp)> {
@@ -173,13 +185,7 @@ async fn relayed_each_page_is_dispatched_by_another_and_what_nobody_takes_by_who
 async fn a_worker_that_relays_goes_on_by_a_message_for_each_page() {
     let mut place = Place::new(Duration::ZERO).await;
     place.triggers = place.triggers.clone().with_relay(Relay::PageByPage);
-    let mut messages = 0;
-    let mut delivery = Some(place.input(event("trigger").to_string()).await);
-    while let Some(taken) = delivery.take() {
-        messages += 1;
-        place.triggers.take(&taken).await;
-        delivery = place.next().await;
-    }
+    let messages = place.take_all().await;
     assert_eq!((messages, place.inputs.is_empty()), (3, true));
     assert_eq!(place.queued().await, all(DUE));
 }
@@ -187,13 +193,7 @@ async fn a_worker_that_relays_goes_on_by_a_message_for_each_page() {
 #[tokio::test]
 async fn the_worker_goes_on_by_a_message_and_takes_each_off_when_it_is_done() {
     let place = Place::new(Duration::from_secs(25)).await;
-    let mut messages = 0;
-    let mut delivery = Some(place.input(event("trigger").to_string()).await);
-    while let Some(taken) = delivery.take() {
-        messages += 1;
-        place.triggers.take(&taken).await;
-        delivery = place.next().await;
-    }
+    let messages = place.take_all().await;
     assert!(messages > 1);
     assert!(place.inputs.is_empty() && place.inputs.dead_letters().is_empty());
     assert_eq!(place.queued().await, all(DUE));

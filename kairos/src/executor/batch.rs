@@ -3,7 +3,22 @@
 use std::ops::Deref;
 use std::sync::Arc;
 
+use super::Handled;
 use crate::backend::Delivery;
+
+/// Whether a delivery is to be executed, or goes back as one that is to run before it does.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Turn {
+    Execute,
+    HoldBack,
+}
+
+impl Turn {
+    /// That of the next one of a group.
+    pub(super) fn after(handled: &Handled) -> Self {
+        if handled.verdict.comes_back() { Self::HoldBack } else { Self::Execute }
+    }
+}
 
 /// One delivery of a batch, which stays in its place among the others for as long as anybody is at one of them.
 #[derive(Clone, Debug)]

@@ -34,7 +34,7 @@ use crate::chance::Chance;
 use crate::clock::Clock;
 use crate::model::{Failure, Policy, WorkItem};
 use crate::retry::Backoff;
-use batch::Received;
+use batch::{Received, Turn};
 use report::Counters;
 
 pub use report::{BatchReport, ExecutorCounts, Handled, Verdict};
@@ -199,13 +199,20 @@ impl Executor {
 
     async fn handle_in_order(&self, first: Received) -> Vec<Handled> {
         let mut handled = Vec::new();
-        let mut comes_back = false;
+        let mut turn = Turn::Execute;
         for delivery in first.and_followers() {
-            let one = if comes_back { self.hold_back(&delivery).await } else { self.handle(&delivery).await };
-            comes_back = one.verdict.comes_back();
+            let one = self.take(&delivery, turn).await;
+            turn = Turn::after(&one);
             handled.push(one);
         }
         handled
+    }
+
+    async fn take(&self, delivery: &Delivery, turn: Turn) -> Handled {
+        match turn {
+            Turn::Execute => self.handle(delivery).await,
+            Turn::HoldBack => self.hold_back(delivery).boxed().await,
+        }
     }
 
     /// Executes one delivery and settles it with the queue.

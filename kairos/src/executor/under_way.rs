@@ -8,15 +8,8 @@ use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 
 use super::Handled;
-use super::batch::Received;
+use super::batch::{Received, Turn};
 use crate::backend::Delivery;
-
-/// Whether a delivery is to be executed, or goes back as one that is to run before it does.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Turn {
-    Execute,
-    HoldBack,
-}
 
 /// Executions under way, each begun by `B`. What ends as soon as it is begun, as all does where everything is in memory, takes no place
 /// among them.
@@ -103,7 +96,6 @@ where
     }
 
     fn follower(&self, delivery: &Received, handled: &Handled) -> Option<(Received, Turn)> {
-        let goes_back = self.is_ending || handled.verdict.comes_back();
-        Some((delivery.follower()?, if goes_back { Turn::HoldBack } else { Turn::Execute }))
+        Some((delivery.follower()?, if self.is_ending { Turn::HoldBack } else { Turn::after(handled) }))
     }
 }

@@ -11,7 +11,7 @@ use tokio::task::coop::consume_budget;
 
 use super::attempt::text_of;
 use super::batch::Received;
-use super::under_way::{Turn, UnderWay};
+use super::under_way::UnderWay;
 use super::{Executor, Handled};
 use crate::backend::Delivery;
 use crate::clock::ClockExt as _;
@@ -130,12 +130,8 @@ impl Worker {
             }
         };
         let executor = &*self.executor;
-        let mut under_way = UnderWay::new(|delivery: Received, turn| async move {
-            match turn {
-                Turn::Execute => executor.handle(&delivery).await,
-                Turn::HoldBack => executor.hold_back(&delivery).boxed().await,
-            }
-        });
+        let mut under_way =
+            UnderWay::new(|delivery: Received, turn| async move { executor.take(&delivery, turn).await });
         let concurrency = self.config.concurrency.max(1);
         let seed = executor.chance.uuid().as_u128();
         let mut failures = 0;
