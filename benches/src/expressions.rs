@@ -362,7 +362,7 @@ fn sizes(samples: &[Sample]) {
     let mut table = Table::new(&["bytes an expression", "itself", "on the heap"]);
     let mut cost = Cost::default();
     let parsed: Vec<Expression> = Vec::with_capacity(samples.len());
-    let parsed = cost.add(samples.len(), || {
+    let parsed = cost.count(samples.len(), || {
         let mut parsed = parsed;
         parsed.extend(samples.iter().filter_map(|sample| Expression::parse(sample.text).ok()));
         parsed
@@ -380,7 +380,7 @@ fn size_of_peer<P: Peer>(samples: &[Sample], table: &mut Table) {
     let texts: Vec<String> = samples.iter().filter_map(|sample| P::translate(sample.fields, None)).collect();
     let mut cost = Cost::default();
     let mut parsed: Vec<P::Cron> = Vec::with_capacity(texts.len());
-    cost.add(0, || parsed.extend(texts.iter().filter_map(|text| P::parse(text))));
-    cost.operations = parsed.len();
+    cost.count(0, || parsed.extend(texts.iter().filter_map(|text| P::parse(text))));
+    cost.counted = parsed.len();
     table.row(P::NAME, [size_of::<P::Cron>().to_string(), number(cost.bytes_each())]);
 }

@@ -3,6 +3,7 @@
 //! Times are CPU time and depend on the machine; ratios, bytes and allocations hardly do. Run with
 //! `cargo run --release -p kairos-benches -- all`.
 
+mod allocator;
 #[cfg(feature = "aws")]
 mod aws;
 mod expressions;
@@ -14,9 +15,6 @@ mod simulation;
 mod table;
 
 use std::process::ExitCode;
-
-#[global_allocator]
-static ALLOCATOR: &stats_alloc::StatsAlloc<std::alloc::System> = &stats_alloc::INSTRUMENTED_SYSTEM;
 
 const USAGE: &str = "usage: kairos-benches COMMAND [COUNT]
 

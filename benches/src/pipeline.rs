@@ -66,11 +66,14 @@ fn one_core(jobs: usize) {
     for _ in 0..ROUNDS {
         for ((_, side), costs) in sides.iter_mut().zip(&mut costs) {
             let mut cost = Cost::default();
-            cost.add(jobs, || side.round(&runtime, jobs));
+            cost.time(jobs, || side.round(&runtime, jobs));
             costs.push(cost);
         }
     }
-    let costs: Vec<Cost> = costs.into_iter().map(median).collect();
+    let mut costs: Vec<Cost> = costs.into_iter().map(median).collect();
+    for ((_, side), cost) in sides.iter_mut().zip(&mut costs) {
+        cost.count(jobs, || side.round(&runtime, jobs));
+    }
     let apalis = costs[2].nanos_each();
     let mut table = Table::new(&["one core", "CPU ns each", "each CPU second", "apalis's cost / this", "allocations"]);
     for ((name, _), cost) in sides.iter().zip(&costs) {
@@ -114,14 +117,13 @@ fn memory(jobs: usize) {
     let mut table = Table::new(&["kB held after", "2 rounds", "10 rounds", "50 rounds"]);
     for (name, retention) in [("kairos, claimed and recorded", Some(KEPT)), ("kairos, without history", None)] {
         let mut held = Cost::default();
-        let mut side = held.add(0, || Kairos::new(1, retention));
+        let mut side = held.count(1, || Kairos::new(1, retention));
         let mut cells = Vec::new();
         let mut done = 0;
         for rounds in [2, 10, 50] {
-            held.add(0, || (done..rounds).for_each(|_| side.round(&runtime, jobs)));
+            held.count(0, || (done..rounds).for_each(|_| side.round(&runtime, jobs)));
             done = rounds;
-            #[allow(clippy::cast_precision_loss, reason = "shown to three digits")]
-            cells.push(number(held.bytes as f64 / 1e3));
+            cells.push(number(held.bytes_each() / 1e3));
         }
         table.row(name, cells);
     }

@@ -1,5 +1,7 @@
 //! What the example programs share.
 
+#![forbid(unsafe_code)]
+
 #[cfg(feature = "aws")]
 pub mod functions;
 pub mod http;

@@ -18,6 +18,8 @@
 //! What each of these must be allowed is listed under *Permissions* in the crate's [README](https://docs.rs/crate/kairos-aws/latest/source/README.md), with
 //! policy documents beside it.
 
+#![forbid(unsafe_code)]
+
 mod config;
 #[allow(dead_code, reason = "each service uses its own part")]
 mod error;

@@ -21,6 +21,8 @@
 //! Nothing is written anywhere: what is in memory ends with the process, unless its owner writes it out. [`Embedded::save`] gives the whole
 //! state as a serde value, and [`Embedded::restore`] goes on from it; each backend but the invoker has the same two calls.
 
+#![forbid(unsafe_code)]
+
 mod embedded;
 mod error;
 mod history;

@@ -36,6 +36,8 @@
 //! - `mock`: mocks of the backend traits, made by mockall.
 //! - `system-tz`: time zones from the machine instead of the bundled database.
 
+#![forbid(unsafe_code)]
+
 pub mod backend;
 pub mod chance;
 pub mod clock;

@@ -8,7 +8,7 @@ use tokio::runtime::Runtime;
 
 use super::distance::{DISTANCE, away_from};
 use super::place::Place;
-use super::turns::Turns;
+use super::turns::{Turns, WARM_UP};
 use super::{Outcome, bare};
 
 const PROCESSES: usize = 5_000;
@@ -28,7 +28,7 @@ fn compare(runtime: &Runtime, place: &Place, title: &str) -> Outcome<()> {
     let dispatcher = place.dispatcher(&url);
     let start = whole_second(SystemClock.now());
     let mut turns = Turns::new(PROCESSES);
-    for round in 0..=ROUNDS {
+    for round in 0..WARM_UP + ROUNDS {
         let occurrence = later(start, Duration::from_secs(round));
         let dispatch = async {
             let dispatched = dispatcher.dispatch(&DispatchRequest::new(schedule.clone(), occurrence)).await?;

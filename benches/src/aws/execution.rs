@@ -13,7 +13,7 @@ use tokio::runtime::Runtime;
 use super::Outcome;
 use super::bare::{self, Call, Item};
 use super::place::Place;
-use super::turns::Turns;
+use super::turns::{Turns, WARM_UP};
 
 const EXECUTIONS: usize = 2_000;
 const ROUNDS: u64 = 3;
@@ -33,7 +33,7 @@ pub(super) fn run(runtime: &Runtime, place: &Place) -> Outcome<()> {
     let plain = place.executor(&unclaimed, false);
     let start = whole_second(SystemClock.now());
     let mut turns = Turns::new(EXECUTIONS);
-    for round in 0..=ROUNDS {
+    for round in 0..WARM_UP + ROUNDS {
         let occurrence = later(start, Duration::from_secs(round));
         let batches = bare::batches(&processes, occurrence)?;
         for url in [&claimed, &unclaimed, &bare, &written] {

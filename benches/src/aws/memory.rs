@@ -10,7 +10,7 @@ use tokio::runtime::Runtime;
 
 use super::Outcome;
 use super::place::Place;
-use crate::ALLOCATOR;
+use crate::allocator::{counted, held};
 use crate::measure::Parallel;
 use crate::table::{Table, number};
 
@@ -28,7 +28,7 @@ pub(super) fn run(runtime: &Runtime, place: &Place) -> Outcome<()> {
         let mut dispatched = Ok(Default::default());
         let mut peak = 0;
         let cost = Parallel::of(|| {
-            peak = peak_of(|| dispatched = runtime.block_on(dispatcher.dispatch(&request)));
+            (peak, _) = counted(|| peak_of(|| dispatched = runtime.block_on(dispatcher.dispatch(&request))));
         });
         let queued = dispatched?.queued;
         if queued != count {
@@ -45,10 +45,6 @@ pub(super) fn run(runtime: &Runtime, place: &Place) -> Outcome<()> {
 
 /// How many bytes were allocated at most, above what was before.
 fn peak_of(work: impl FnOnce()) -> usize {
-    let held = || {
-        let stats = ALLOCATOR.stats();
-        stats.bytes_allocated.saturating_sub(stats.bytes_deallocated)
-    };
     let (before, is_done) = (held(), AtomicBool::new(false));
     thread::scope(|scope| {
         let looking = scope.spawn(|| {

@@ -34,10 +34,9 @@ fn measure(jobs: usize) -> Result<[Cost; 3], JobSchedulerError> {
     let runtime = runtime.map_err(|_| JobSchedulerError::CantInit)?;
     let fired = Arc::new(AtomicUsize::new(0));
     let (mut register, mut fire, mut cancel) = (Cost::default(), Cost::default(), Cost::default());
-    let mut scheduler = runtime.block_on(JobScheduler::new_with_channel_size(4 * jobs))?;
-    let mut ids = Vec::new();
-    register.add(jobs, || {
+    let register_all = |scheduler: &JobScheduler| {
         runtime.block_on(async {
+            let mut ids = Vec::new();
             for _ in 0..jobs {
                 let fired = Arc::clone(&fired);
                 let job = Job::new("* * * * * *", move |_, _| {
@@ -45,18 +44,22 @@ fn measure(jobs: usize) -> Result<[Cost; 3], JobSchedulerError> {
                 })?;
                 ids.push(scheduler.add(job).await?);
             }
-            Ok::<_, JobSchedulerError>(())
+            Ok::<_, JobSchedulerError>(ids)
         })
-    })?;
-    fire.add(0, || {
+    };
+    let counted = runtime.block_on(JobScheduler::new_with_channel_size(4 * jobs))?;
+    register.count(jobs, || register_all(&counted))?;
+    let mut scheduler = runtime.block_on(JobScheduler::new_with_channel_size(4 * jobs))?;
+    let ids = register.time(jobs, || register_all(&scheduler))?;
+    fire.time(0, || {
         runtime.block_on(async {
             scheduler.start().await?;
             SystemClock.sleep(Duration::from_secs(SECONDS)).await;
             Ok::<_, JobSchedulerError>(())
         })
     })?;
-    fire.operations = fired.load(Ordering::Relaxed);
-    cancel.add(jobs / 2, || {
+    fire.timed = fired.load(Ordering::Relaxed);
+    cancel.time(jobs / 2, || {
         runtime.block_on(async {
             for id in ids.iter().step_by(2) {
                 scheduler.remove(id).await?;
