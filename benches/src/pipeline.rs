@@ -13,10 +13,10 @@ use apalis_core::worker::context::WorkerContext;
 use apalis_core::worker::ext::parallelize::ParallelizeExt as _;
 use jiff::{SignedDuration, Timestamp};
 use kairos::dispatcher::DispatchRequest;
-use kairos::executor::{Worker, WorkerConfig};
+use kairos::executor::Worker;
 use kairos::shutdown::{ShutdownTrigger, shutdown};
 use kairos::{Process, Registration, Result, ScheduleId};
-use kairos_memory::Embedded;
+use kairos_memory::{Embedded, MemoryQueue};
 use tokio::runtime::Runtime;
 use tokio::sync::{Semaphore, mpsc};
 
@@ -206,7 +206,7 @@ impl Side for Kairos {
             (1..).map(|day| self.occurrence + SignedDuration::from_hours(24 * day)).take(jobs / PROCESSES).collect();
         self.occurrence = occurrences.last().copied().unwrap_or_default();
         let workers = self.workers;
-        let config = WorkerConfig::default().with_concurrency(CONCURRENCY / workers);
+        let config = MemoryQueue::worker_config().with_concurrency(CONCURRENCY / workers);
         let dispatching = async move {
             for occurrence in occurrences {
                 let request = DispatchRequest::new(schedule.clone(), occurrence);

@@ -94,7 +94,7 @@ impl Embedded {
             tasks: Tasks::new(),
             policy: Policy::default(),
             executor: ExecutorConfig::default(),
-            worker: WorkerConfig::default(),
+            worker: MemoryQueue::worker_config(),
             workers: None,
             history: true,
             retention: Duration::from_secs(30 * 24 * 60 * 60),
@@ -303,7 +303,7 @@ impl EmbeddedBuilder {
         self
     }
 
-    /// With so many executions at once, and so much time for them to end when asked to.
+    /// With so many executions at once, and so much time for them to end when asked to; begin with [`MemoryQueue::worker_config`].
     pub fn with_worker(mut self, config: WorkerConfig) -> Self {
         self.worker = config;
         self

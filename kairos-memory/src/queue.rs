@@ -4,7 +4,6 @@ mod saved;
 
 use std::collections::VecDeque;
 use std::fmt;
-use std::io::Write as _;
 use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -16,6 +15,7 @@ use jiff::Timestamp;
 use kairos::backend::{DeadLetterReason, Delivery, Message, Queue, QueueLimits, Receipt, Receiver};
 use kairos::chance::Chance;
 use kairos::clock::{Clock, between, earlier, later};
+use kairos::executor::WorkerConfig;
 use kairos::{Body, ErrorKind, Failure, Result};
 use tokio::sync::Notify;
 use uuid::Uuid;
@@ -200,6 +200,13 @@ impl MemoryQueue {
     pub fn with_chance(mut self, chance: &Chance) -> Self {
         self.id_prefix = chance.uuid().as_u64_pair().0.into();
         self
+    }
+
+    /// How a worker of such a queue should work, where nobody says otherwise: as [everywhere](WorkerConfig::default), but receiving as many messages
+    /// at once as there is room for, as soon as there is any. A receipt is no request here.
+    #[must_use]
+    pub fn worker_config() -> WorkerConfig {
+        WorkerConfig::default().with_batch(usize::MAX).with_gathering(Duration::ZERO)
     }
 
     /// Puts a message on the queue that some other system wrote: any text, also where there is no room. Gives its id.
@@ -423,14 +430,10 @@ enum Found {
 
 /// It is made for each delivery: without a text in between.
 fn receipt(slot: u32, entry: &Entry) -> Receipt {
-    // Two numbers of 10 digits, one of 20, and what is between them.
-    let mut room = [0; 42];
-    let mut left = &mut room[..];
-    let written = write!(left, "{slot}-{}-{}", entry.sequence, entry.deliveries);
-    let unused = left.len();
-    let text = str::from_utf8(&room[..room.len() - unused]);
-    debug_assert!(written.is_ok() && text.is_ok(), "there is room for numbers");
-    Receipt::new(text.unwrap_or_default())
+    let mut numbers: [_; 3] = std::array::from_fn(|_| itoa::Buffer::new());
+    let [one, two, three] = &mut numbers;
+    let parts = [one.format(slot), "-", two.format(entry.sequence), "-", three.format(entry.deliveries)];
+    Receipt::from_iter(parts)
 }
 
 /// Reads the three numbers of a receipt. Each execution has one read: in one pass, as the general way takes several.

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kairos::clock::{Clock as _, SystemClock, between};
-use kairos::executor::{Handled, Verdict, WorkerConfig};
+use kairos::executor::{Handled, Verdict};
 use kairos::{Process, Scheduler};
-use kairos_memory::{Embedded, Running, ShutdownReport};
+use kairos_memory::{Embedded, MemoryQueue, Running, ShutdownReport};
 
 use super::{Result, file, tasks};
 use crate::signal::stop_signal;
@@ -25,7 +25,7 @@ impl Session {
         let registrations = file.map(file::read).transpose()?.unwrap_or_default();
         let kairos = Embedded::builder()
             .with_tasks(tasks::built_in(Arc::new(SystemClock)))
-            .with_worker(WorkerConfig::default().with_grace(grace))
+            .with_worker(MemoryQueue::worker_config().with_grace(grace))
             .with_recorded_calls(0)
             .on_handled(|handled| println!("{}", line(handled)))
             .build();

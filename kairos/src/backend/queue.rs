@@ -7,6 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use smol_str::SmolStr;
 
 use crate::error::{Result, one_line};
 use crate::model::{Body, ExecutionId, Failure, ProcessId};
@@ -125,20 +126,27 @@ pub trait Receiver: fmt::Debug + Send + Sync + 'static {
     fn visibility_timeout(&self) -> Duration;
 }
 
-/// What stands for one delivery of a message towards its queue.
+/// What stands for one delivery of a message towards its queue. Up to 23 bytes are kept in place.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Receipt(Arc<str>);
+pub struct Receipt(SmolStr);
 
 impl Receipt {
     /// A receipt from the text that the backend made of it.
-    pub fn new(text: impl Into<Arc<str>>) -> Self {
-        Self(text.into())
+    pub fn new(text: impl AsRef<str>) -> Self {
+        Self(SmolStr::new(text))
     }
 
     /// The text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+}
+
+/// Of texts that are put together: up to 23 bytes of them without a text in between.
+impl<'t> FromIterator<&'t str> for Receipt {
+    fn from_iter<I: IntoIterator<Item = &'t str>>(parts: I) -> Self {
+        Self(parts.into_iter().collect())
     }
 }
 

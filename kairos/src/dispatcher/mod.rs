@@ -250,8 +250,8 @@ impl Dispatcher {
         let mut page = self.read(request, request.cursor.clone()).await?;
         let ended = loop {
             dispatched.pages += 1;
-            sending.add(self.plan(&page.items, request.scheduled_time));
-            let mut next = page.next;
+            let Page { items, mut next } = page;
+            sending.add(self.plan(items, request.scheduled_time));
             if self.is_out_of_time(request) {
                 dispatched.next = next.take();
             }
@@ -291,19 +291,23 @@ impl Dispatcher {
     }
 
     /// One message for each process: what is on the queue after this is all that an occurrence means.
-    fn plan(&self, processes: &[Arc<Process>], scheduled_time: Timestamp) -> Vec<Message> {
+    fn plan(&self, processes: Vec<Arc<Process>>, scheduled_time: Timestamp) -> Vec<Message> {
         let occurrence = Occurrence::new(scheduled_time);
-        let message =
-            |process: &Arc<Process>| Message::new(Body::of_occurrence(process.clone(), &occurrence, Origin::Schedule));
+        let message = |process| Message::new(Body::of_occurrence(process, &occurrence, Origin::Schedule));
+        let processes = processes.into_iter();
         if self.config.spread.is_zero() {
-            return processes.iter().map(message).collect();
+            return processes.map(message).collect();
         }
         let (now, longest) = (self.clock.now(), self.sender.limits().delay);
         let delay = |process: &Process| {
             let due = later(scheduled_time, place(&process.id, self.config.spread));
             between(now, due).min(longest)
         };
-        processes.iter().map(|process| message(process).with_delay(delay(process))).collect()
+        let delayed = |process: Arc<Process>| {
+            let delay = delay(&process);
+            message(process).with_delay(delay)
+        };
+        processes.map(delayed).collect()
     }
 
     fn is_out_of_time(&self, request: &DispatchRequest) -> bool {

@@ -141,7 +141,10 @@ impl Counters {
         counter.fetch_add(1, Ordering::Relaxed);
         if let Some(lateness) = handled.unwanted_lateness() {
             let millis = u64::try_from(lateness.as_millis()).unwrap_or(u64::MAX);
-            self.longest_lateness_millis.fetch_max(millis, Ordering::Relaxed);
+            // Seldom the longest so far, and looking costs less than writing.
+            if millis > self.longest_lateness_millis.load(Ordering::Relaxed) {
+                self.longest_lateness_millis.fetch_max(millis, Ordering::Relaxed);
+            }
         }
     }
 
