@@ -9,7 +9,7 @@ use kairos::backend::{
 };
 use kairos::clock::ManualClock;
 use kairos::page::{Cursor, Page, PageRequest};
-use kairos::{Body, ErrorKind, Hold, Process, Result, Schedule, Specification};
+use kairos::{Body, ErrorKind, Hold, Owner, Process, Result, Schedule, Specification};
 use kairos_memory::{MemoryHistory, MemorySchedules, MemoryStore};
 
 use crate::driving::at_once;
@@ -147,7 +147,7 @@ impl World {
             at_once(world.schedules.create(&Trigger::new(specification.schedule_id(), specification)))
                 .expect("no trigger is there yet");
             let work = kairos::WorkItem::of_occurrence(process(row / 3), instant(row), kairos::Origin::Schedule);
-            let hold = Hold { owner: "a".into(), until: instant(row + 1) };
+            let hold = Hold { owner: Owner::from_u128(1), until: instant(row + 1) };
             at_once(world.history.claim(&Claim::new(work, hold, instant(row)))).expect("no claim is there yet");
         }
         world

@@ -182,7 +182,7 @@ fn check_calls(work: &WorkItem, calls: &[Call]) {
         assert!(
             *process == work.process && *execution_id == work.execution_id && *scheduled_time == work.scheduled_time
         );
-        assert!(target.as_str() == process.target && call.invocation.attempt == attempt);
+        assert!(target.as_str() == &*process.target && call.invocation.attempt == attempt);
         match (payload, &process.parameters) {
             (Some(payload), Some(parameters)) => assert!(parameters.contains("<kairos.") || payload == parameters),
             (payload, parameters) => assert_eq!(payload, parameters),
@@ -206,21 +206,21 @@ struct Call {
 
 impl Target {
     /// Notes a call and says how to answer it.
-    fn note(&self, invocation: &Invocation) -> char {
+    fn note(&self, invocation: Invocation) -> char {
         let mut answers = self.answers.chars().filter(|answer| "ofdpsh".contains(*answer));
         let mut calls = self.calls.lock().expect("no call panics under the lock");
         let before = calls.iter().filter(|call| call.invocation.execution_id == invocation.execution_id).count();
         let last = answers.clone().next_back().unwrap_or('o');
         let is_neighbour = invocation.target.as_str() == "kairos:task:vecino";
         let answer = if is_neighbour { 'o' } else { answers.nth(before).unwrap_or(last) };
-        calls.push(Call { invocation: invocation.clone(), was_taken: matches!(answer, 'o' | 's') });
+        calls.push(Call { invocation, was_taken: matches!(answer, 'o' | 's') });
         answer
     }
 }
 
 #[async_trait]
 impl Invoker for Target {
-    async fn invoke(&self, invocation: &Invocation) -> Result<()> {
+    async fn invoke(&self, invocation: Invocation) -> Result<()> {
         match self.note(invocation) {
             'f' => Err(Error::new(ErrorKind::Throttled, "busy")),
             'd' => Err(Error::new(ErrorKind::Denied, "not you")),

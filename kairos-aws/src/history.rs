@@ -16,7 +16,7 @@ use futures_util::future::try_join_all;
 use jiff::Timestamp;
 use kairos::backend::{Claim, Claimed, ExecutionFilter, History, Outcome};
 use kairos::page::{Page, PageRequest};
-use kairos::{Execution, ExecutionId, ExecutionState, Result};
+use kairos::{Execution, ExecutionId, ExecutionState, Owner, Result};
 
 use self::claim::{Step, Write};
 use self::merge::{Found, Merge};
@@ -133,7 +133,7 @@ impl DynamoHistory {
         Err(contended("the execution"))
     }
 
-    async fn put_off(&self, id: ExecutionId, owner: &str, until: Timestamp) -> Result<()> {
+    async fn put_off(&self, id: ExecutionId, owner: Owner, until: Timestamp) -> Result<()> {
         let mut expressions = Expressions::default();
         let condition = held_by(owner, &mut expressions);
         let until_when = expressions.equals(row::UNTIL, AttributeValue::S(fixed(until)));
@@ -146,7 +146,7 @@ impl DynamoHistory {
 
     async fn end(&self, outcome: &Outcome) -> Result<()> {
         let mut expressions = Expressions::default();
-        let condition = held_by(&outcome.owner, &mut expressions);
+        let condition = held_by(outcome.owner, &mut expressions);
         let mut set = vec![
             expressions.equals(row::STATE, AttributeValue::S(outcome.state.as_str().into())),
             expressions.equals(PARTITION, partition(outcome.state, outcome.id, self.partitions)),
@@ -254,9 +254,9 @@ fn granted(attributes: &Item) -> Result<Claimed> {
 }
 
 /// The condition that this owner is trying it. Also after its claim has ended, as long as nobody took it over.
-fn held_by(owner: &str, expressions: &mut Expressions) -> String {
+fn held_by(owner: Owner, expressions: &mut Expressions) -> String {
     let running = expressions.equals(row::STATE, AttributeValue::S(ExecutionState::Running.as_str().into()));
-    format!("{running} AND {}", expressions.equals(row::OWNER, AttributeValue::S(owner.to_owned())))
+    format!("{running} AND {}", expressions.equals(row::OWNER, AttributeValue::S(owner.to_string())))
 }
 
 /// Whether an execution is already as an outcome says.
@@ -280,7 +280,7 @@ impl History for DynamoHistory {
         self.take(claim).await.map_err(|error| error.during("claim").about(claim.work.execution_id))
     }
 
-    async fn renew(&self, id: ExecutionId, owner: &str, until: Timestamp) -> Result<()> {
+    async fn renew(&self, id: ExecutionId, owner: Owner, until: Timestamp) -> Result<()> {
         self.put_off(id, owner, until).await.map_err(|error| error.during("renew").about(id))
     }
 

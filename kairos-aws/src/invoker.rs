@@ -220,7 +220,7 @@ impl AwsInvoker {
 
 #[async_trait]
 impl Invoker for AwsInvoker {
-    async fn invoke(&self, invocation: &Invocation) -> Result<()> {
+    async fn invoke(&self, invocation: Invocation) -> Result<()> {
         let kind = invocation.target.kind();
         let target = invocation.target.arn().filter(|_| KINDS.contains(&kind));
         let target = target.ok_or_else(|| error::unsupported_target(kind))?;
@@ -228,6 +228,7 @@ impl Invoker for AwsInvoker {
         let about = |error: kairos::Error| error.during("invoke").about(target);
         let identity = identity.map_err(about)?;
         invocation.check_size().map_err(about)?;
+        let invocation = &invocation;
         let call =
             |session: Arc<Session>| async move { self.call(&Call { session: &session, target, invocation }).await };
         self.acting_as(&identity, call).await.map_err(about)

@@ -151,7 +151,7 @@ async fn messages_arrive_with_what_they_tell_about_their_execution() {
     for target in &targets {
         let call = invocation(target).with_payload("{\"día\":1}").with_attempt(2);
         let before = site.arrived().await;
-        invoker.invoke(&call).await.unwrap();
+        invoker.invoke(call.clone()).await.unwrap();
         let message = arrived(&site, before.len() + 1).await.pop().unwrap();
         assert_eq!(message.body, "{\"día\":1}", "{target}");
         let text = |value: &str| ("String".to_owned(), value.to_owned());
@@ -175,9 +175,9 @@ async fn an_execution_that_is_started_twice_is_one() {
     let site = Site::new().await;
     let (invoker, machine) = (site.invoker(), site.state_machine().await);
     let call = invocation(&machine);
-    invoker.invoke(&call.clone().with_payload("{\"n\":1}")).await.unwrap();
+    invoker.invoke(call.clone().with_payload("{\"n\":1}")).await.unwrap();
     // Its input says which try it is; the first one stands.
-    invoker.invoke(&call.clone().with_payload("{\"n\":2}").with_attempt(2)).await.unwrap();
+    invoker.invoke(call.clone().with_payload("{\"n\":2}").with_attempt(2)).await.unwrap();
     let expected = Taken { execution_id: call.execution_id, payload: Some("{\"n\":1}".into()) };
     assert_eq!(site.started(&machine).await, [expected]);
 }
@@ -189,7 +189,7 @@ async fn a_function_runs_with_the_payload_as_the_version_that_its_qualifier_name
     let qualified = [function.clone(), format!("{function}:$LATEST"), format!("{function}:prod")];
     for (done, target) in qualified.iter().enumerate() {
         let payload = json!({ "día": done, "ruta": "C:\\año" });
-        invoker.invoke(&invocation(target).with_payload(payload.to_string())).await.unwrap();
+        invoker.invoke(invocation(target).with_payload(payload.to_string())).await.unwrap();
         let message = arrived(&site, done + 1).await.pop().unwrap();
         let told: Value = serde_json::from_str(&message.body).unwrap();
         assert_eq!(told["event"], payload, "{target}");
@@ -203,14 +203,14 @@ async fn a_task_is_run_and_told_about_its_execution() {
     let site = Site::new().await;
     let (invoker, (cluster, task)) = (site.invoker(), site.cluster().await);
     let call = invocation(&cluster).with_payload(task);
-    invoker.invoke(&call).await.unwrap();
+    invoker.invoke(call.clone()).await.unwrap();
     let told = BTreeMap::from([
         ("KAIROS_EXECUTION_ID".to_owned(), call.execution_id.to_string()),
         ("KAIROS_SCHEDULED_TIME".to_owned(), "2026-01-01T09:00:00Z".to_owned()),
     ]);
     assert_eq!(site.ran(&cluster).await, [(call.execution_id, told)]);
     // The server makes the clusters that are missing.
-    let error = invoker.invoke(&call.with_payload(r#"{"taskDefinition":"nadie"}"#)).await.unwrap_err();
+    let error = invoker.invoke(call.with_payload(r#"{"taskDefinition":"nadie"}"#)).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Rejected, "{error}");
 }
 
@@ -219,7 +219,7 @@ async fn an_event_arrives_with_its_detail_and_what_it_tells_about_its_execution(
     let site = Site::new().await;
     let (invoker, bus) = (site.invoker(), site.bus("c").await);
     let call = invocation(&bus).with_payload(PAYLOAD);
-    invoker.invoke(&call).await.unwrap();
+    invoker.invoke(call.clone()).await.unwrap();
     let event = arrived(&site, 1).await.pop().unwrap().event().unwrap();
     // The server puts its own time.
     assert_eq!((&event["source"], &event["detail-type"]), (&json!("kairos"), &json!("ventas")));
@@ -242,14 +242,14 @@ async fn what_is_missing_is_not_found() {
         "arn:aws:sns:us-east-1:123456789012:nadie",
         "arn:aws:sqs:us-east-1:123456789012:nadie",
     ] {
-        let error = invoker.invoke(&invocation(target)).await.unwrap_err();
+        let error = invoker.invoke(invocation(target)).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::NotFound, "{error}");
     }
     // Its URL is known by then.
     let queue = site.queue("c").await;
-    invoker.invoke(&invocation(&queue)).await.unwrap();
+    invoker.invoke(invocation(&queue)).await.unwrap();
     site.delete_queue(&queue).await;
-    assert_eq!(invoker.invoke(&invocation(&queue)).await.unwrap_err().kind(), ErrorKind::NotFound);
+    assert_eq!(invoker.invoke(invocation(&queue)).await.unwrap_err().kind(), ErrorKind::NotFound);
 }
 
 #[tokio::test]
@@ -257,7 +257,7 @@ async fn regions_are_apart() {
     let site = Site::new().await;
     let queue = site.queue("d").await;
     let elsewhere = queue.replace("us-east-1", "eu-west-1");
-    let error = site.invoker().invoke(&invocation(&elsewhere)).await.unwrap_err();
+    let error = site.invoker().invoke(invocation(&elsewhere)).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::NotFound, "{error}");
 }
 

@@ -13,7 +13,9 @@ use jiff::Timestamp;
 use kairos::backend::{Claim, Claimed, ExecutionFilter, History, Outcome};
 use kairos::clock::later;
 use kairos::page::{Page, PageRequest};
-use kairos::{Execution, ExecutionId, ExecutionState, Failure, Hold, Origin, ProcessId, Result, ScheduleId, WorkItem};
+use kairos::{
+    Execution, ExecutionId, ExecutionState, Failure, Hold, Origin, Owner, ProcessId, Result, ScheduleId, WorkItem,
+};
 
 use crate::error;
 use crate::intern::Interned;
@@ -34,7 +36,7 @@ pub use saved::SavedHistory;
 ///
 /// ```
 /// use kairos::backend::{Claim, Claimed, History, Outcome};
-/// use kairos::{Body, ExecutionState, Hold};
+/// use kairos::{Body, ExecutionState, Hold, Owner};
 /// use kairos_memory::MemoryHistory;
 ///
 /// # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
@@ -46,11 +48,12 @@ pub use saved::SavedHistory;
 /// let work = message.work("message-1", "2026-01-01T12:00:00.5Z".parse()?)?;
 /// let (id, now, until) = (work.execution_id, "2026-01-01T12:00:01Z".parse()?, "2026-01-01T12:01:00Z".parse()?);
 ///
-/// let claim = |owner: &str| Claim::new(work.clone(), Hold { owner: owner.into(), until }, now);
-/// assert_eq!(history.claim(&claim("one")).await?, Claimed::Granted { attempt: 1 });
-/// assert_eq!(history.claim(&claim("two")).await?, Claimed::Held { until });
-/// history.record(&Outcome::new(id, "one", ExecutionState::Succeeded, now)).await?;
-/// assert_eq!(history.claim(&claim("two")).await?, Claimed::Finished(ExecutionState::Succeeded));
+/// let [one, two] = [1, 2].map(Owner::from_u128);
+/// let claim = |owner| Claim::new(work.clone(), Hold { owner, until }, now);
+/// assert_eq!(history.claim(&claim(one)).await?, Claimed::Granted { attempt: 1 });
+/// assert_eq!(history.claim(&claim(two)).await?, Claimed::Held { until });
+/// history.record(&Outcome::new(id, one, ExecutionState::Succeeded, now)).await?;
+/// assert_eq!(history.claim(&claim(two)).await?, Claimed::Finished(ExecutionState::Succeeded));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// # })?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -215,7 +218,7 @@ impl State {
             id: *execution_id,
             scheduled_time: *scheduled_time,
             started_at: claim.now,
-            last_try: Try::Held(self.holds.insert(claim.hold.clone())),
+            last_try: Try::Held(self.holds.insert(claim.hold)),
             error: None,
             process: self.processes.acquire(&process.id),
             schedule: self.schedules.acquire(&process.schedule_id),
@@ -322,7 +325,7 @@ impl State {
             record.attempts = attempt;
             record.started_at = claim.now;
             record.error = None;
-            let held = Try::Held(self.holds.insert(claim.hold.clone()));
+            let held = Try::Held(self.holds.insert(claim.hold));
             let before = std::mem::replace(&mut record.last_try, held);
             self.let_go(before);
         }
@@ -362,9 +365,9 @@ impl State {
     }
 
     /// The slot of an execution that this owner is trying. Also after its claim has ended, as long as nobody took it over.
-    fn held(&self, id: ExecutionId, owner: &str) -> Option<u32> {
+    fn held(&self, id: ExecutionId, owner: Owner) -> Option<u32> {
         let slot = self.find(id)?;
-        (*self.hold(slot)?.owner == *owner).then_some(slot)
+        (self.hold(slot)?.owner == owner).then_some(slot)
     }
 
     fn end(&mut self, slot: u32, outcome: &Outcome) {
@@ -395,7 +398,7 @@ impl History for MemoryHistory {
         Ok(claimed)
     }
 
-    async fn renew(&self, id: ExecutionId, owner: &str, until: Timestamp) -> Result<()> {
+    async fn renew(&self, id: ExecutionId, owner: Owner, until: Timestamp) -> Result<()> {
         let mut state = lock(&self.state);
         let slot = state.held(id, owner).ok_or_else(|| error::claim_lost("renew", id))?;
         if let Some(hold) = state.hold_mut(slot) {
@@ -410,7 +413,7 @@ impl History for MemoryHistory {
             return Err(error::no_outcome(outcome.id));
         }
         let mut state = self.lock(outcome.at);
-        let Some(slot) = state.held(outcome.id, &outcome.owner) else {
+        let Some(slot) = state.held(outcome.id, outcome.owner) else {
             let record = state.find(outcome.id).and_then(|slot| state.records.get(slot));
             let is_recorded = record.is_some_and(|record| says(record, outcome));
             return if is_recorded { Ok(()) } else { Err(error::claim_lost("record", outcome.id)) };

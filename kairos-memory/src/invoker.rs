@@ -52,9 +52,9 @@ const KINDS: [TargetKind; 9] = [
 /// )?;
 /// let id = ExecutionId::of_occurrence(&process.id, now);
 /// let invocation = Invocation::new(Target::parse(arn)?, process.into(), id, now);
-/// assert_eq!(invoker.invoke(&invocation).await.unwrap_err().kind(), ErrorKind::Throttled);
-/// invoker.invoke(&invocation).await?;
-/// invoker.invoke(&invocation).await?;
+/// assert_eq!(invoker.invoke(invocation.clone()).await.unwrap_err().kind(), ErrorKind::Throttled);
+/// invoker.invoke(invocation.clone()).await?;
+/// invoker.invoke(invocation.clone()).await?;
 ///
 /// let answers: Vec<_> = invoker.calls().into_iter().map(|call| call.answer).collect();
 /// assert_eq!(answers, [Answer::Failed(ErrorKind::Throttled), Answer::Taken, Answer::Duplicate]);
@@ -242,14 +242,14 @@ impl State {
         }
     }
 
-    fn record(&mut self, call: impl FnOnce() -> Call, most: usize) {
+    fn record(&mut self, call: Call, most: usize) {
         if most == 0 {
             return;
         }
         if self.calls.len() >= most {
             self.calls.pop_front();
         }
-        self.calls.push_back(call());
+        self.calls.push_back(call);
     }
 }
 
@@ -279,12 +279,12 @@ impl fmt::Debug for MemoryInvoker {
 
 #[async_trait]
 impl Invoker for MemoryInvoker {
-    async fn invoke(&self, invocation: &Invocation) -> Result<()> {
+    async fn invoke(&self, invocation: Invocation) -> Result<()> {
         let kind = invocation.target.kind();
         if !KINDS.contains(&kind) {
             return Err(error::unsupported_target(kind));
         }
-        let result = self.answer(invocation);
+        let result = self.answer(&invocation);
         let at = self.clock.now();
         let mut state = lock(&self.state);
         let answer = match &result {
@@ -293,7 +293,7 @@ impl Invoker for MemoryInvoker {
             Ok(()) => Answer::Duplicate,
         };
         state.count(invocation.target.as_str(), answer);
-        state.record(|| Call { kind, invocation: invocation.clone(), at, answer }, self.recorded);
+        state.record(Call { kind, invocation, at, answer }, self.recorded);
         result
     }
 

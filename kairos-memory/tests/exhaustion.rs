@@ -27,8 +27,8 @@ use kairos::retry::Backoff;
 use kairos::scheduler::SchedulerConfig;
 use kairos::shutdown::{ShutdownTrigger, shutdown};
 use kairos::{
-    Error, ErrorKind, Execution, ExecutionId, Hold, Process, ProcessId, Registration, Result, Schedule, ScheduleId,
-    Scheduler, Tasks,
+    Error, ErrorKind, Execution, ExecutionId, Hold, Owner, Process, ProcessId, Registration, Result, Schedule,
+    ScheduleId, Scheduler, Tasks,
 };
 use kairos_memory::{Embedded, MemoryHistory, MemoryQueue, MemorySchedules, MemoryStore};
 
@@ -175,7 +175,7 @@ impl<B: History> History for Behind<B> {
         self.inner.claim(claim).await
     }
 
-    async fn renew(&self, id: ExecutionId, owner: &str, until: Timestamp) -> Result<()> {
+    async fn renew(&self, id: ExecutionId, owner: Owner, until: Timestamp) -> Result<()> {
         self.switch.pass().await?;
         self.inner.renew(id, owner, until).await
     }
@@ -680,7 +680,7 @@ fn a_claim_from_before_the_clock_was_set_back_is_looked_at_again_within_a_lease(
     let (queue, history) = (Arc::new(MemoryQueue::new(Arc::new(elapsed.clone()))), Arc::new(MemoryHistory::new()));
     let work = work("a", at(START));
     let until = at("2026-01-01T01:01:00Z");
-    let claim = Claim::new(work.clone(), Hold { owner: "dead".into(), until }, at("2026-01-01T01:00:00Z"));
+    let claim = Claim::new(work.clone(), Hold { owner: Owner::from_u128(1), until }, at("2026-01-01T01:00:00Z"));
     now(history.claim(&claim)).unwrap();
     now(queue.send(&[Message::new(work)])).unwrap().remove(0).unwrap();
     let executor =

@@ -10,7 +10,7 @@ use common::{at, now, secs, work};
 use jiff::{SignedDuration, Timestamp};
 use kairos::backend::{Claim, Claimed, ExecutionFilter, History, Outcome};
 use kairos::page::{Cursor, PageRequest};
-use kairos::{ErrorKind, Execution, ExecutionId, ExecutionState, Failure, Hold, ProcessId, WorkItem};
+use kairos::{ErrorKind, Execution, ExecutionId, ExecutionState, Failure, Hold, Owner, ProcessId, WorkItem};
 use kairos_memory::MemoryHistory;
 use proptest::prelude::*;
 
@@ -18,8 +18,11 @@ fn second(second: i64) -> Timestamp {
     at(common::START) + SignedDuration::from_secs(second)
 }
 
-fn claim(work: &WorkItem, owner: &str, now: i64) -> Claim {
-    Claim::new(work.clone(), Hold { owner: owner.into(), until: second(now + 60) }, second(now))
+const ONE: Owner = Owner::from_u128(1);
+const TWO: Owner = Owner::from_u128(2);
+
+fn claim(work: &WorkItem, owner: Owner, now: i64) -> Claim {
+    Claim::new(work.clone(), Hold { owner, until: second(now + 60) }, second(now))
 }
 
 fn list(history: &MemoryHistory, filter: &ExecutionFilter, limit: usize) -> Vec<Execution> {
@@ -44,19 +47,19 @@ fn get(history: &MemoryHistory, work: &WorkItem) -> Execution {
 fn a_claim_is_one_delivery_s_until_it_ends() {
     let history = MemoryHistory::new();
     let work = work("a", second(0));
-    assert_eq!(now(history.claim(&claim(&work, "one", 0))).unwrap(), Claimed::Granted { attempt: 1 });
-    assert_eq!(now(history.claim(&claim(&work, "two", 10))).unwrap(), Claimed::Held { until: second(60) });
+    assert_eq!(now(history.claim(&claim(&work, ONE, 0))).unwrap(), Claimed::Granted { attempt: 1 });
+    assert_eq!(now(history.claim(&claim(&work, TWO, 10))).unwrap(), Claimed::Held { until: second(60) });
     // Its own owner asks again, as the answer was lost.
-    assert_eq!(now(history.claim(&claim(&work, "one", 20))).unwrap(), Claimed::Granted { attempt: 1 });
-    assert_eq!(now(history.claim(&claim(&work, "two", 79))).unwrap(), Claimed::Held { until: second(80) });
-    now(history.renew(work.execution_id, "one", second(90))).unwrap();
-    assert_eq!(now(history.claim(&claim(&work, "two", 89))).unwrap(), Claimed::Held { until: second(90) });
-    assert_eq!(now(history.claim(&claim(&work, "two", 90))).unwrap(), Claimed::Granted { attempt: 2 });
+    assert_eq!(now(history.claim(&claim(&work, ONE, 20))).unwrap(), Claimed::Granted { attempt: 1 });
+    assert_eq!(now(history.claim(&claim(&work, TWO, 79))).unwrap(), Claimed::Held { until: second(80) });
+    now(history.renew(work.execution_id, ONE, second(90))).unwrap();
+    assert_eq!(now(history.claim(&claim(&work, TWO, 89))).unwrap(), Claimed::Held { until: second(90) });
+    assert_eq!(now(history.claim(&claim(&work, TWO, 90))).unwrap(), Claimed::Granted { attempt: 2 });
     // The first one is out.
     for lost in [
-        now(history.renew(work.execution_id, "one", second(500))),
-        now(history.record(&Outcome::new(work.execution_id, "one", ExecutionState::Succeeded, second(95)))),
-        now(history.renew(ExecutionId::of_request(&"x".into(), "x"), "one", second(500))),
+        now(history.renew(work.execution_id, ONE, second(500))),
+        now(history.record(&Outcome::new(work.execution_id, ONE, ExecutionState::Succeeded, second(95)))),
+        now(history.renew(ExecutionId::of_request(&"x".into(), "x"), ONE, second(500))),
     ] {
         assert_eq!(lost.unwrap_err().kind(), ErrorKind::Lost);
     }
@@ -67,13 +70,13 @@ fn a_claim_is_one_delivery_s_until_it_ends() {
 fn an_owner_whose_claim_has_ended_may_still_record_if_nobody_took_over() {
     let history = MemoryHistory::new();
     let work = work("a", second(0));
-    now(history.claim(&claim(&work, "one", 0))).unwrap();
-    let outcome = Outcome::new(work.execution_id, "one", ExecutionState::Succeeded, second(100));
+    now(history.claim(&claim(&work, ONE, 0))).unwrap();
+    let outcome = Outcome::new(work.execution_id, ONE, ExecutionState::Succeeded, second(100));
     now(history.record(&outcome)).unwrap();
     now(history.record(&outcome)).unwrap();
-    let other = Outcome::new(work.execution_id, "one", ExecutionState::Dead, second(100));
+    let other = Outcome::new(work.execution_id, ONE, ExecutionState::Dead, second(100));
     assert_eq!(now(history.record(&other)).unwrap_err().kind(), ErrorKind::Lost);
-    let running = Outcome::new(work.execution_id, "one", ExecutionState::Running, second(100));
+    let running = Outcome::new(work.execution_id, ONE, ExecutionState::Running, second(100));
     assert_eq!(now(history.record(&running)).unwrap_err().kind(), ErrorKind::Invalid);
     assert_eq!(get(&history, &work).finished_at, Some(second(100)));
     assert_eq!(get(&history, &work).state, ExecutionState::Succeeded);
@@ -84,25 +87,26 @@ fn what_failed_is_tried_again_and_the_dead_only_when_redriven() {
     let history = MemoryHistory::new();
     let work = work("a", second(0));
     let failure = Failure { kind: "throttled".into(), text: "busy".into() };
-    let record = |owner: &str, state, time| {
+    let record = |owner, state, time| {
         let outcome = Outcome::new(work.execution_id, owner, state, second(time)).with_failure(failure.clone());
         now(history.record(&outcome)).unwrap();
     };
-    for (attempt, owner) in (1..).zip(["a", "b", "c"]) {
+    for (attempt, owner) in (1..).zip([1, 2, 3].map(Owner::from_u128)) {
         assert_eq!(now(history.claim(&claim(&work, owner, 0))).unwrap(), Claimed::Granted { attempt });
         assert_eq!(get(&history, &work).error, None);
         record(owner, if attempt < 3 { ExecutionState::Failed } else { ExecutionState::Dead }, 1);
         assert_eq!(get(&history, &work).error.as_ref(), Some(&failure));
     }
-    let again = claim(&work, "d", 2);
+    let again = claim(&work, Owner::from_u128(4), 2);
     assert_eq!(now(history.claim(&again)).unwrap(), Claimed::Finished(ExecutionState::Dead));
     assert_eq!(now(history.claim(&again.with_redriven(true))).unwrap(), Claimed::Granted { attempt: 1 });
-    record("d", ExecutionState::Failed, 3);
+    record(Owner::from_u128(4), ExecutionState::Failed, 3);
     // Later deliveries of a redriven message go on counting.
-    let again = claim(&work, "e", 4);
+    let again = claim(&work, Owner::from_u128(5), 4);
     assert_eq!(now(history.claim(&again)).unwrap(), Claimed::Granted { attempt: 2 });
-    now(history.record(&Outcome::new(work.execution_id, "e", ExecutionState::Succeeded, second(5)))).unwrap();
-    let again = claim(&work, "f", 6).with_redriven(true);
+    now(history.record(&Outcome::new(work.execution_id, Owner::from_u128(5), ExecutionState::Succeeded, second(5))))
+        .unwrap();
+    let again = claim(&work, Owner::from_u128(6), 6).with_redriven(true);
     assert_eq!(now(history.claim(&again)).unwrap(), Claimed::Finished(ExecutionState::Succeeded));
 }
 
@@ -110,26 +114,26 @@ fn what_failed_is_tried_again_and_the_dead_only_when_redriven() {
 fn executions_are_kept_for_the_retention_after_they_were_last_touched() {
     let history = MemoryHistory::new().with_retention(secs(100));
     let (old, held, new) = (work("a", second(-900)), work("b", second(-900)), work("a", second(0)));
-    now(history.claim(&claim(&old, "one", 0))).unwrap();
-    now(history.record(&Outcome::new(old.execution_id, "one", ExecutionState::Succeeded, second(1)))).unwrap();
-    now(history.claim(&claim(&held, "one", 0))).unwrap();
-    now(history.claim(&claim(&new, "one", 100))).unwrap();
+    now(history.claim(&claim(&old, ONE, 0))).unwrap();
+    now(history.record(&Outcome::new(old.execution_id, ONE, ExecutionState::Succeeded, second(1)))).unwrap();
+    now(history.claim(&claim(&held, ONE, 0))).unwrap();
+    now(history.claim(&claim(&new, ONE, 100))).unwrap();
     assert_eq!(history.len(), 3);
-    now(history.claim(&claim(&new, "one", 101))).unwrap();
+    now(history.claim(&claim(&new, ONE, 101))).unwrap();
     assert_eq!(now(history.get(old.execution_id)).unwrap(), None);
     assert_eq!(get(&history, &held).state, ExecutionState::Running, "its claim ended at 60");
-    now(history.claim(&claim(&new, "one", 160))).unwrap();
+    now(history.claim(&claim(&new, ONE, 160))).unwrap();
     assert_eq!(history.len(), 1);
     assert_eq!(list(&history, &ExecutionFilter::all(), 10), [get(&history, &new)]);
     // Forgotten is unknown.
-    assert_eq!(now(history.claim(&claim(&old, "two", 161))).unwrap(), Claimed::Granted { attempt: 1 });
+    assert_eq!(now(history.claim(&claim(&old, TWO, 161))).unwrap(), Claimed::Granted { attempt: 1 });
 }
 
 #[test]
 fn a_cursor_is_good_for_its_own_listing_only() {
     let history = MemoryHistory::new();
     for time in 0..5 {
-        now(history.claim(&claim(&work("a", second(time)), "one", time))).unwrap();
+        now(history.claim(&claim(&work("a", second(time)), ONE, time))).unwrap();
     }
     let page = now(history.list(&ExecutionFilter::all(), &PageRequest::first(2))).unwrap();
     let next = PageRequest::first(2).with_cursor(page.next.clone());
@@ -150,7 +154,7 @@ fn of_concurrent_claims_one_is_granted() {
                 let (history, works) = (&history, &works);
                 scope.spawn(move || {
                     let granted = |work: &&WorkItem| {
-                        now(history.claim(&claim(work, &owner.to_string(), 0))).unwrap()
+                        now(history.claim(&claim(work, Owner::from_u128(owner), 0))).unwrap()
                             == Claimed::Granted { attempt: 1 }
                     };
                     works.iter().filter(granted).count()
@@ -183,8 +187,8 @@ proptest! {
             // Half seconds before the epoch of a position's whole seconds as well as after it.
             let scheduled = Timestamp::UNIX_EPOCH + SignedDuration::from_millis(time * 500);
             let work = work(&process.to_string(), scheduled);
-            let owner = format!("owner of {time}");
-            let mut claim = Claim::new(work.clone(), Hold { owner: owner.as_str().into(), until: second(60) }, second(0));
+            let owner = Owner::from_u128(time.abs_diff(i64::MIN).into());
+            let mut claim = Claim::new(work.clone(), Hold { owner, until: second(60) }, second(0));
             claim.redriven = true;
             if let Claimed::Granted { .. } = now(history.claim(&claim)).unwrap()
                 && state != ExecutionState::Running

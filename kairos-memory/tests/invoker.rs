@@ -22,7 +22,7 @@ fn invocation(target: &str, key: &str) -> Invocation {
 }
 
 fn invoke(invoker: &dyn Invoker, target: &str, key: &str) -> Result<(), ErrorKind> {
-    now(invoker.invoke(&invocation(target, key))).map_err(|error| error.kind())
+    now(invoker.invoke(invocation(target, key))).map_err(|error| error.kind())
 }
 
 #[test]
@@ -65,7 +65,7 @@ fn targets_fail_as_they_are_told() {
     let answers = ["1", "1", "1", "2"].map(|key| invoke(&invoker, VENTAS, key));
     assert_eq!(answers, [Err(ErrorKind::Throttled), Err(ErrorKind::Throttled), Ok(()), Ok(())]);
     assert_eq!(invoke(&invoker, AVISOS, "3"), Err(ErrorKind::Rejected));
-    assert_eq!(now(invoker.invoke(&invocation(AVISOS, "3").with_attempt(2))).map_err(|error| error.kind()), Ok(()));
+    assert_eq!(now(invoker.invoke(invocation(AVISOS, "3").with_attempt(2))).map_err(|error| error.kind()), Ok(()));
     assert_eq!(invoke(&invoker, "https://example.com/", "4"), Err(ErrorKind::Timeout));
     // What was taken stays taken.
     invoker.fail_always(VENTAS, ErrorKind::Denied);

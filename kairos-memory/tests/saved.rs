@@ -22,7 +22,7 @@ use kairos::backend::{
 };
 use kairos::clock::{ManualClock, later};
 use kairos::conformance::{self, Report};
-use kairos::{Body, ErrorKind, ExecutionState, Failure, Hold, Specification, limits};
+use kairos::{Body, ErrorKind, ExecutionState, Failure, Hold, Owner, Specification, limits};
 use kairos_memory::{MemoryHistory, MemoryQueue, MemorySchedules, MemoryStore};
 use rewritten::{Rewritten, Saves as _, Timed};
 
@@ -104,12 +104,12 @@ fn a_worker_acknowledges_what_it_received_before() {
 fn the_owner_of_a_claim_records_how_it_ended() {
     let (history, time) = (MemoryHistory::new(), at("2026-01-01T00:00:00Z"));
     let work = work("a", time);
-    let claim = Claim::new(work.clone(), Hold { owner: "uno".into(), until: later(time, secs(60)) }, time);
+    let claim = Claim::new(work.clone(), Hold { owner: Owner::from_u128(1), until: later(time, secs(60)) }, time);
     now(history.claim(&claim)).unwrap();
     let history = history.reborn(MemoryHistory::new());
-    let other = Outcome::new(work.execution_id, "dos", ExecutionState::Failed, time);
+    let other = Outcome::new(work.execution_id, Owner::from_u128(2), ExecutionState::Failed, time);
     assert_eq!(now(history.record(&other)).unwrap_err().kind(), ErrorKind::Lost);
-    let outcome = Outcome::new(work.execution_id, "uno", ExecutionState::Succeeded, time);
+    let outcome = Outcome::new(work.execution_id, Owner::from_u128(1), ExecutionState::Succeeded, time);
     now(history.record(&outcome)).unwrap();
 }
 
@@ -168,7 +168,7 @@ fn a_row_takes_some_hundred_bytes() {
         let delivery = now(dead.receive(1, secs(0))).unwrap().remove(0);
         let failure = Failure { kind: "rejected".into(), text: "the target said no".into() };
         now(dead.dead_letter(&delivery, &DeadLetterReason::of_work(failure, &work, 1))).unwrap();
-        let hold = Hold { owner: uuid::Uuid::from_u128(1).to_string().into(), until: later(time, secs(60)) };
+        let hold = Hold { owner: Owner::from_u128(1), until: later(time, secs(60)) };
         now(history.claim(&Claim::new(work.clone(), hold, time))).unwrap();
     }
     per("process", &store.text(), 350);
@@ -178,8 +178,7 @@ fn a_row_takes_some_hundred_bytes() {
     per("execution that is running", &history.text(), 600);
     for number in 0..COUNT {
         let id = work(&name(number), time).execution_id;
-        let owner = uuid::Uuid::from_u128(1).to_string();
-        now(history.record(&Outcome::new(id, owner, ExecutionState::Succeeded, time))).unwrap();
+        now(history.record(&Outcome::new(id, Owner::from_u128(1), ExecutionState::Succeeded, time))).unwrap();
     }
     per("execution that has ended", &history.text(), 450);
 }

@@ -1,6 +1,7 @@
 //! Amazon Resource Names, in any partition and region.
 
 use std::fmt;
+use std::sync::Arc;
 
 use thiserror::Error;
 
@@ -76,7 +77,8 @@ pub enum ArnError {
 /// ```
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Arn {
-    text: Box<str>,
+    /// Shared, as each execution hands its target on.
+    text: Arc<str>,
     /// Where the colons after `arn`, partition, service, region and account stand.
     colons: [u16; 5],
 }
@@ -90,19 +92,24 @@ impl Arn {
     /// # Errors
     /// What is wrong, and what a name looks like.
     pub fn parse(text: &str) -> Result<Self, ArnError> {
+        Self::parse_shared(&text.into())
+    }
+
+    /// The same of a text that others have too.
+    pub(crate) fn parse_shared(text: &Arc<str>) -> Result<Self, ArnError> {
         if text.len() > Self::MAX_LEN {
             return Err(ArnError::TooLong { len: text.len() });
         }
         if let Some(at) = text.find(|c: char| c.is_whitespace() || breaks_line(c) || disguises_line(c)) {
             return Err(ArnError::Blank { at });
         }
-        let shape = || ArnError::Shape { text: text.into() };
+        let shape = || ArnError::Shape { text: text.to_string() };
         let mut colons = [0u16; 5];
         let mut found = text.match_indices(':').map(|(at, _)| at);
         for colon in &mut colons {
             *colon = found.next().and_then(|at| u16::try_from(at).ok()).ok_or_else(shape)?;
         }
-        let arn = Self { text: text.into(), colons };
+        let arn = Self { text: Arc::clone(text), colons };
         if !text.starts_with("arn:") || arn.service().is_empty() || arn.resource().is_empty() {
             return Err(shape());
         }

@@ -149,7 +149,7 @@ impl Fault {
     /// assert_eq!(Fault::of_difference("cron", Some(&"rate(1 day)"), Some(&"rate(1 day)")), None);
     /// ```
     #[must_use]
-    pub fn of_difference<T: PartialEq + fmt::Display>(
+    pub fn of_difference<T: PartialEq + fmt::Display + ?Sized>(
         field: &'static str,
         existing: Option<&T>,
         wanted: Option<&T>,

@@ -67,8 +67,8 @@ pub use executor::Executor;
 pub use expression::Expression;
 pub use model::{
     Attribute, Body, Changes, ContainerTask, Execution, ExecutionId, ExecutionState, Failure, Hold, OffsetTimestamp,
-    Origin, Placeholders, Policy, Process, ProcessId, Registration, Schedule, ScheduleId, ScheduleState, Specification,
-    TriggerInput, WorkItem, container_task, limits,
+    Origin, Owner, Placeholders, Policy, Process, ProcessId, Registration, Schedule, ScheduleId, ScheduleState,
+    Specification, TriggerInput, WorkItem, container_task, limits,
 };
 pub use scheduler::Scheduler;
 pub use target::{Target, TargetError, TargetKind};

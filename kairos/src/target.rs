@@ -147,7 +147,6 @@ pub struct Target {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum Address {
     Arn(Arn),
-    /// Shared, as each execution hands its target on.
     Text(Arc<str>),
 }
 
@@ -164,15 +163,20 @@ impl Target {
     /// # Errors
     /// What is wrong with the name.
     pub fn parse(text: &str) -> Result<Self, TargetError> {
+        Self::parse_shared(&text.into())
+    }
+
+    /// The same of a text that others have too: each execution hands on that of its process.
+    pub(crate) fn parse_shared(text: &Arc<str>) -> Result<Self, TargetError> {
         if let Some(name) = text.strip_prefix(TASK_PREFIX) {
             check_task_name(name)?;
-            return Ok(Self { kind: TargetKind::Task, address: Address::Text(text.into()) });
+            return Ok(Self { kind: TargetKind::Task, address: Address::Text(Arc::clone(text)) });
         }
         if let Some(rest) = text.strip_prefix("https://") {
             check_endpoint(text, rest)?;
-            return Ok(Self { kind: TargetKind::Https, address: Address::Text(text.into()) });
+            return Ok(Self { kind: TargetKind::Https, address: Address::Text(Arc::clone(text)) });
         }
-        let arn = Arn::parse(text)?;
+        let arn = Arn::parse_shared(text)?;
         arn.check_regional()?;
         let kind = kind_of(&arn)?;
         Ok(Self { kind, address: Address::Arn(arn) })
@@ -271,8 +275,8 @@ fn is_state_machine(text: &str) -> bool {
 }
 
 fn check_task_name(name: &str) -> Result<(), TargetError> {
-    let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-    if name.is_empty() || name.len() > 128 || !name.chars().all(fits) {
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+    if name.is_empty() || name.len() > 128 || !name.bytes().all(fits) {
         return Err(TargetError::Task { name: one_line(name, SHOWN).into_owned() });
     }
     Ok(())

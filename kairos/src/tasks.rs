@@ -77,13 +77,12 @@ impl Tasks {
 
 impl Invoker for Tasks {
     // As `async_trait` would have it, but without a second box around that of the task.
-    fn invoke<'own, 'call, 'both>(&'own self, invocation: &'call Invocation) -> BoxFuture<'both, Result<()>>
+    fn invoke<'own, 'call>(&'own self, invocation: Invocation) -> BoxFuture<'call, Result<()>>
     where
-        'own: 'both,
-        'call: 'both,
+        'own: 'call,
     {
         match (invocation.target.task().map(|name| self.find(name)), &self.others) {
-            (Some(Ok(task)), _) => task(invocation.clone()),
+            (Some(Ok(task)), _) => task(invocation),
             (Some(Err(unknown)), _) => ready(Err(unknown)).boxed(),
             (None, Some(others)) => others.invoke(invocation),
             (None, None) => {

@@ -49,7 +49,7 @@ fn every_attribute_that_is_written_is_documented_and_no_other() {
     let everything = json!({
         "IdCalendarizacion": "c", "Nombre": "n", "Descripcion": "d", "Cron": "rate(1 day)", "ZonaHoraria": "UTC",
         "Inicio": "2026-01-01T00:00:00Z", "Fin": "2026-01-01T00:00:00Z", "VentanaMinutos": 1, "Grupo": "g", "Arn": "a",
-        "FechaCreacion": "2026-01-01T00:00:00Z", "Estado": "Creando", "CantidadProcesos": 1, "Propietario": "p",
+        "FechaCreacion": "2026-01-01T00:00:00Z", "Estado": "Creando", "CantidadProcesos": 1, "Propietario": "0f8f9a52-6a0b-8c1d-9c3e-1b2c3d4e5f60",
         "ReservadaHasta": "2026-01-01T00:00:00Z"
     });
     let mut schedule = written::<Schedule>(&everything.to_string());

@@ -67,7 +67,7 @@ impl Write {
         let condition = match self {
             Self::Free => is_free(claim, expressions),
             Self::Skipped => expressions.equals(STATE, state(ExecutionState::Skipped)),
-            Self::Longer => held_by(&claim.hold.owner, expressions),
+            Self::Longer => held_by(claim.hold.owner, expressions),
         };
         let mut set = vec![
             expressions.equals(UNTIL, AttributeValue::S(fixed(claim.hold.until))),
@@ -121,7 +121,7 @@ fn is_free(claim: &Claim, expressions: &mut Expressions) -> String {
         expressions.name(UNTIL),
         expressions.text(fixed(claim.now)),
         expressions.name(OWNER),
-        expressions.text(&*claim.hold.owner),
+        expressions.text(claim.hold.owner.to_string()),
     ));
     cases.join(" OR ")
 }
@@ -134,9 +134,12 @@ fn state(state: ExecutionState) -> AttributeValue {
 mod tests {
     use jiff::Timestamp;
     use kairos::backend::Claim;
-    use kairos::{Body, Hold, WorkItem};
+    use kairos::{Body, Hold, Owner, WorkItem};
 
     use super::*;
+
+    const ME: Owner = Owner::from_u128(1);
+    const OTHER: Owner = Owner::from_u128(2);
 
     fn at(text: &str) -> Timestamp {
         text.parse().unwrap()
@@ -152,14 +155,14 @@ mod tests {
     }
 
     fn claim(origin: &str, redriven: bool) -> Claim {
-        let hold = Hold { owner: "yo".into(), until: at("2026-01-01T12:02:00Z") };
+        let hold = Hold { owner: ME, until: at("2026-01-01T12:02:00Z") };
         Claim::new(work(origin), hold, at("2026-01-01T12:01:00Z")).with_redriven(redriven)
     }
 
-    fn record(state: ExecutionState, hold: Option<(&str, &str)>) -> Record {
+    fn record(state: ExecutionState, hold: Option<(Owner, &str)>) -> Record {
         let mut execution = Execution::first_try(&work("calendario"), at("2026-01-01T12:00:00Z"));
         (execution.state, execution.attempts) = (state, 3);
-        Record { execution, hold: hold.map(|(owner, until)| Hold { owner: owner.into(), until: at(until) }) }
+        Record { execution, hold: hold.map(|(owner, until)| Hold { owner, until: at(until) }) }
     }
 
     /// The table of what was found, who asks, and what comes of it.
@@ -167,8 +170,8 @@ mod tests {
     fn a_claim_that_could_not_be_written_is_planned() {
         use ExecutionState::{Dead, Failed, Running, Skipped, Succeeded};
         let (calendar, backfill) = ("calendario", "reproceso");
-        let other = Some(("otro", "2026-01-01T12:01:30Z"));
-        let ended = Some(("otro", "2026-01-01T12:01:00Z"));
+        let other = Some((OTHER, "2026-01-01T12:01:30Z"));
+        let ended = Some((OTHER, "2026-01-01T12:01:00Z"));
         let held = || Step::Answer(Claimed::Held { until: at("2026-01-01T12:01:30Z") });
         let finished = |state| Step::Answer(Claimed::Finished(state));
         for (found, origin, redriven, step) in [
@@ -179,12 +182,12 @@ mod tests {
             (Some(record(Running, ended)), calendar, false, Step::Write(Write::Free)),
             (Some(record(Running, ended)), calendar, true, Step::Write(Write::Free)),
             (
-                Some(record(Running, Some(("yo", "2026-01-01T12:02:00Z")))),
+                Some(record(Running, Some((ME, "2026-01-01T12:02:00Z")))),
                 calendar,
                 true,
                 Step::Answer(Claimed::Granted { attempt: 3 }),
             ),
-            (Some(record(Running, Some(("yo", "2026-01-01T12:01:00Z")))), calendar, false, Step::Write(Write::Longer)),
+            (Some(record(Running, Some((ME, "2026-01-01T12:01:00Z")))), calendar, false, Step::Write(Write::Longer)),
             (Some(record(Failed, None)), calendar, false, Step::Write(Write::Free)),
             (Some(record(Succeeded, None)), calendar, true, finished(Succeeded)),
             (Some(record(Succeeded, None)), backfill, false, finished(Succeeded)),

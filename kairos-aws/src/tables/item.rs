@@ -137,7 +137,7 @@ mod tests {
         "IdCalendarizacion": "calendarizacion-x", "Nombre": "x", "Descripcion": "d", "Cron": "rate(1 day)",
         "ZonaHoraria": "America/Lima", "Inicio": "2026-01-01T00:00:00Z", "Fin": "2027-01-01T00:00:00Z", "VentanaMinutos": 15,
         "Grupo": "g", "Arn": "arn", "FechaCreacion": "2026-01-01T00:00:00.5+00:00", "Estado": "Creando",
-        "CantidadProcesos": 18446744073709551615, "Propietario": "yo", "ReservadaHasta": "2026-01-01T00:00:00Z"
+        "CantidadProcesos": 18446744073709551615, "Propietario": "00000000-0000-0000-0000-000000000001", "ReservadaHasta": "2026-01-01T00:00:00Z"
     }"#;
 
     fn is_known_in_full<T: Row + std::fmt::Debug>(json: &str) {

@@ -10,16 +10,18 @@ use jiff::Timestamp;
 use kairos::backend::{Claim, Claimed, ExecutionFilter, History as _, Outcome};
 use kairos::clock::{Clock as _, SystemClock, later};
 use kairos::page::PageRequest;
-use kairos::{Execution, ExecutionState, Hold, WorkItem};
+use kairos::{Execution, ExecutionState, Hold, Owner, WorkItem};
 use kairos_aws::DynamoHistory;
 use tokio::sync::Barrier;
 
 use crate::support::{Tables, work};
 
 const MINUTE: Duration = Duration::from_secs(60);
+const ONE: Owner = Owner::from_u128(1);
+const OTHER: Owner = Owner::from_u128(2);
 
-fn claim(work: &WorkItem, owner: &str, now: Timestamp) -> Claim {
-    Claim::new(work.clone(), Hold { owner: owner.into(), until: later(now, MINUTE) }, now)
+fn claim(work: &WorkItem, owner: Owner, now: Timestamp) -> Claim {
+    Claim::new(work.clone(), Hold { owner, until: later(now, MINUTE) }, now)
 }
 
 /// Two tasks on threads of their own, which begin together, over and over.
@@ -31,14 +33,14 @@ async fn of_two_tasks_that_race_for_a_claim_one_is_granted() {
     let now = SystemClock.now();
     for race in 0..RACES {
         let (work, start) = (work(&format!("carrera {race}"), "2026-01-01T12:00:00Z"), Arc::new(Barrier::new(2)));
-        let contender = |owner: &'static str| {
+        let contender = |owner| {
             let (history, start, claim) = (history.clone(), start.clone(), claim(&work, owner, now));
             tokio::spawn(async move {
                 start.wait().await;
                 history.claim(&claim).await.unwrap()
             })
         };
-        let (one, other) = (contender("uno"), contender("otro"));
+        let (one, other) = (contender(ONE), contender(OTHER));
         let (one, other) = (one.await.unwrap(), other.await.unwrap());
         let (granted, held) = (Claimed::Granted { attempt: 1 }, Claimed::Held { until: later(now, MINUTE) });
         assert!((&one, &other) == (&granted, &held) || (&one, &other) == (&held, &granted), "{one:?} {other:?}");
@@ -49,13 +51,13 @@ async fn of_two_tasks_that_race_for_a_claim_one_is_granted() {
 async fn a_claim_repeated_with_a_later_end_lasts_until_then() {
     let tables = Tables::new().await;
     let (history, work, now) = (tables.history(), work("ventas", "2026-01-01T12:00:00Z"), SystemClock.now());
-    assert_eq!(history.claim(&claim(&work, "uno", now)).await.unwrap(), Claimed::Granted { attempt: 1 });
+    assert_eq!(history.claim(&claim(&work, ONE, now)).await.unwrap(), Claimed::Granted { attempt: 1 });
     let after = later(now, MINUTE / 2);
-    assert_eq!(history.claim(&claim(&work, "uno", after)).await.unwrap(), Claimed::Granted { attempt: 1 });
+    assert_eq!(history.claim(&claim(&work, ONE, after)).await.unwrap(), Claimed::Granted { attempt: 1 });
     // An earlier end takes nothing away.
-    assert_eq!(history.claim(&claim(&work, "uno", now)).await.unwrap(), Claimed::Granted { attempt: 1 });
+    assert_eq!(history.claim(&claim(&work, ONE, now)).await.unwrap(), Claimed::Granted { attempt: 1 });
     let until = later(after, MINUTE);
-    assert_eq!(history.claim(&claim(&work, "otro", later(now, MINUTE))).await.unwrap(), Claimed::Held { until });
+    assert_eq!(history.claim(&claim(&work, OTHER, later(now, MINUTE))).await.unwrap(), Claimed::Held { until });
 }
 
 /// Nobody took it over: it is still the first attempt.
@@ -64,9 +66,9 @@ async fn an_ended_claim_repeated_by_its_owner_is_the_same_attempt() {
     let tables = Tables::new().await;
     let (history, work, now) = (tables.history(), work("ventas", "2026-01-01T12:00:00Z"), SystemClock.now());
     for repeated in [now, later(now, MINUTE * 2), later(now, MINUTE * 4)] {
-        assert_eq!(history.claim(&claim(&work, "uno", repeated)).await.unwrap(), Claimed::Granted { attempt: 1 });
+        assert_eq!(history.claim(&claim(&work, ONE, repeated)).await.unwrap(), Claimed::Granted { attempt: 1 });
     }
-    let overtaken = claim(&work, "otro", later(now, MINUTE * 6));
+    let overtaken = claim(&work, OTHER, later(now, MINUTE * 6));
     assert_eq!(history.claim(&overtaken).await.unwrap(), Claimed::Granted { attempt: 2 });
 }
 
@@ -84,11 +86,11 @@ async fn an_execution_expires_after_its_claim_or_its_outcome_and_the_retention()
     let history = tables.history().with_retention(RETENTION);
     let (work, now) = (work("ventas", "2026-01-01T12:00:00Z"), SystemClock.now());
     let kept_from = |instant: Timestamp| later(instant, RETENTION).as_second().to_string();
-    history.claim(&claim(&work, "uno", now)).await.unwrap();
+    history.claim(&claim(&work, ONE, now)).await.unwrap();
     assert_eq!(expiry(&tables, &work).await, kept_from(later(now, MINUTE)));
-    history.renew(work.execution_id, "uno", later(now, MINUTE * 2)).await.unwrap();
+    history.renew(work.execution_id, ONE, later(now, MINUTE * 2)).await.unwrap();
     assert_eq!(expiry(&tables, &work).await, kept_from(later(now, MINUTE * 2)));
-    let outcome = Outcome::new(work.execution_id, "uno", ExecutionState::Succeeded, later(now, MINUTE / 2));
+    let outcome = Outcome::new(work.execution_id, ONE, ExecutionState::Succeeded, later(now, MINUTE / 2));
     history.record(&outcome).await.unwrap();
     assert_eq!(expiry(&tables, &work).await, kept_from(later(now, MINUTE / 2)));
 }
@@ -116,13 +118,13 @@ async fn listings_page_through_more_than_a_thousand_executions_newest_first() {
     let run = async |number: usize| {
         let due = if number.is_multiple_of(3) { "2026-01-01T12:00:00Z" } else { "2026-01-01T12:00:00.5Z" };
         let work = work(&format!("proceso {number}"), due);
-        history.claim(&claim(&work, "uno", now)).await.unwrap();
+        history.claim(&claim(&work, ONE, now)).await.unwrap();
         let state = match number % 10 {
             0 => return,
             1 => ExecutionState::Dead,
             _ => ExecutionState::Succeeded,
         };
-        history.record(&Outcome::new(work.execution_id, "uno", state, now)).await.unwrap();
+        history.record(&Outcome::new(work.execution_id, ONE, state, now)).await.unwrap();
     };
     stream::iter(0..COUNT).for_each_concurrent(16, run).await;
     for (filter, expected) in [
@@ -155,7 +157,7 @@ async fn an_index_of_more_partitions_lists_what_was_written_with_fewer() {
     for (history, name) in [(&few, "pocas"), (&many, "muchas")] {
         for number in 0..EACH {
             let work = work(&format!("{name} {number}"), "2026-01-01T12:00:00Z");
-            history.claim(&claim(&work, "uno", now)).await.unwrap();
+            history.claim(&claim(&work, ONE, now)).await.unwrap();
             expected.push(work.execution_id);
         }
     }

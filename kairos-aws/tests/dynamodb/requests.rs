@@ -23,7 +23,7 @@ use aws_smithy_mocks::{MockResponse, MockResponseInterceptor, Rule, RuleMode, cr
 use kairos::backend::{Claim, Claimed, ExecutionFilter, History as _, ProcessFilter, Store as _, Transaction};
 use kairos::clock::ManualClock;
 use kairos::page::PageRequest;
-use kairos::{Error, ErrorKind, Hold, ProcessId, ScheduleId};
+use kairos::{Error, ErrorKind, Hold, Owner, ProcessId, ScheduleId};
 use kairos_aws::{DynamoHistory, DynamoStore, TableNames};
 
 use crate::support::{process, schedule, work};
@@ -232,7 +232,7 @@ async fn an_answer_that_lacks_what_was_asked_for_is_none() {
     let (page, of_schedule) = (PageRequest::default(), ProcessFilter::of_schedule("calendarizacion-x".into()));
     let work = work("a", "2026-01-01T12:00:00Z");
     let now = work.scheduled_time;
-    let claim = Claim::new(work, Hold { owner: "yo".into(), until: now }, now);
+    let claim = Claim::new(work, Hold { owner: Owner::from_u128(1), until: now }, now);
     for error in [
         store.list_schedules(&page).await.unwrap_err(),
         store.list_processes(&of_schedule, &page).await.unwrap_err(),
@@ -270,7 +270,7 @@ async fn a_claim_that_is_held_takes_one_request() {
             ("Estado".to_owned(), text("EnCurso")),
             ("Intentos".to_owned(), AttributeValue::N("1".into())),
             ("FechaInicio".to_owned(), text("2026-01-01T12:00:00Z")),
-            ("Propietario".to_owned(), text("otro")),
+            ("Propietario".to_owned(), text("00000000-0000-0000-0000-000000000002")),
             ("ReservadaHasta".to_owned(), text("2026-01-01T12:05:00.000000000Z")),
         ]);
         UpdateItemError::ConditionalCheckFailedException(
@@ -278,7 +278,7 @@ async fn a_claim_that_is_held_takes_one_request() {
         )
     });
     let history = DynamoHistory::new(&client(&[&rule]), &TableNames::of("App"));
-    let hold = Hold { owner: "yo".into(), until: "2026-01-01T12:02:00Z".parse().unwrap() };
+    let hold = Hold { owner: Owner::from_u128(1), until: "2026-01-01T12:02:00Z".parse().unwrap() };
     let claim = Claim::new(work("a", "2026-01-01T12:00:00Z"), hold, "2026-01-01T12:01:00Z".parse().unwrap());
     let until = "2026-01-01T12:05:00Z".parse().unwrap();
     assert_eq!(history.claim(&claim).await.unwrap(), Claimed::Held { until });

@@ -38,7 +38,7 @@ pub(crate) async fn seed(place: &Place, count: usize, runs: impl Fn(usize) -> (S
         process.name = name(number);
         process.id = ProcessId::of(&process.name);
         let (role, target) = runs(number);
-        (process.role, process.target) = (Some(role), target);
+        (process.role, process.target) = (Some(role), target.into());
         json!({ "PutRequest": { "Item": item(&process) } })
     };
     let write = |of: usize| {

@@ -5,7 +5,7 @@ use std::fmt::Debug;
 use kairos::backend::{Claim, DeadLetterReason, History, Message, Outcome, Queue, Receiver, ScheduleBackend, Store};
 use kairos::backend::{Transaction, Trigger};
 use kairos::clock::later;
-use kairos::{Error, ErrorKind, ExecutionState, Failure, Hold, Registration, Schedule, Specification};
+use kairos::{Error, ErrorKind, ExecutionState, Failure, Hold, Owner, Registration, Schedule, Specification};
 use kairos_memory::{Embedded, MemoryHistory, MemoryQueue, MemorySchedules, MemoryStore, Saved};
 use serde_json::{Value, json};
 
@@ -182,11 +182,11 @@ fn a_faulty_queue_is_refused() {
 fn a_faulty_history_is_refused() {
     let (history, time) = (MemoryHistory::new(), at("2026-01-01T00:00:00Z"));
     for name in ["a", "b"] {
-        let hold = Hold { owner: "uno".into(), until: later(time, secs(60)) };
+        let hold = Hold { owner: Owner::from_u128(1), until: later(time, secs(60)) };
         now(history.claim(&Claim::new(work(name, time), hold, time))).unwrap();
     }
     let ended = work("a", time).execution_id;
-    now(history.record(&Outcome::new(ended, "uno", ExecutionState::Succeeded, time))).unwrap();
+    now(history.record(&Outcome::new(ended, Owner::from_u128(1), ExecutionState::Succeeded, time))).unwrap();
     let text = history.text();
     let index = |ended: bool| {
         let rows = again(&text, "/Ejecuciones");

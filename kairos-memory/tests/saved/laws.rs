@@ -8,7 +8,9 @@ use kairos::backend::{
 };
 use kairos::clock::{Clock as _, later};
 use kairos::page::{Cursor, Page, PageRequest};
-use kairos::{Body, ExecutionState, Failure, Hold, Origin, ProcessId, Schedule, ScheduleId, Specification, WorkItem};
+use kairos::{
+    Body, ExecutionState, Failure, Hold, Origin, Owner, ProcessId, Schedule, ScheduleId, Specification, WorkItem,
+};
 use kairos_memory::{Firing, MemoryHistory, MemoryQueue, MemorySchedules, MemoryStore};
 use proptest::prelude::*;
 
@@ -368,21 +370,21 @@ proptest! {
         let mut cursors = Cursors::default();
         for step in steps {
             goes = goes.reborn(new());
-            let name = |owner: u8| format!("propietario {owner}");
+            let named = |owner: u8| Owner::from_u128(owner.into());
             let (one, two) = match step {
                 HistoryStep::Claim { work, owner, lease, redriven } => {
-                    let hold = Hold { owner: name(owner).into(), until: later(time, secs(lease)) };
+                    let hold = Hold { owner: named(owner), until: later(time, secs(lease)) };
                     let claim = Claim::new(execution(work), hold, time).with_redriven(redriven);
                     (said(now(stays.claim(&claim))), said(now(goes.claim(&claim))))
                 }
                 HistoryStep::Renew { work, owner, lease } => {
-                    let (id, owner, until) = (execution(work).execution_id, name(owner), later(time, secs(lease)));
-                    (said(now(stays.renew(id, &owner, until))), said(now(goes.renew(id, &owner, until))))
+                    let (id, owner, until) = (execution(work).execution_id, named(owner), later(time, secs(lease)));
+                    (said(now(stays.renew(id, owner, until))), said(now(goes.renew(id, owner, until))))
                 }
                 HistoryStep::Record { work, owner, state } => {
                     let failure = (state != ExecutionState::Succeeded)
                         .then(|| Failure { kind: "failed".into(), text: "ñ".into() });
-                    let outcome = Outcome::new(execution(work).execution_id, name(owner), state, time).with_failure(failure);
+                    let outcome = Outcome::new(execution(work).execution_id, named(owner), state, time).with_failure(failure);
                     (said(now(stays.record(&outcome))), said(now(goes.record(&outcome))))
                 }
                 HistoryStep::List { process, state, limit } => {

@@ -14,7 +14,7 @@ use kairos::backend::{
 use kairos::clock::ManualClock;
 use kairos::conformance::{Passage, ScheduleHarness, Sight};
 use kairos::page::{Page, PageRequest};
-use kairos::{Execution, ExecutionId, Process, ProcessId, Result, Schedule, ScheduleId, TriggerInput};
+use kairos::{Execution, ExecutionId, Owner, Process, ProcessId, Result, Schedule, ScheduleId, TriggerInput};
 use kairos_memory::{
     MemoryHistory, MemoryQueue, MemorySchedules, MemoryStore, SavedHistory, SavedQueue, SavedSchedules, SavedStore,
 };
@@ -180,7 +180,7 @@ impl History for Rewritten<MemoryHistory> {
         self.backend().claim(claim).await
     }
 
-    async fn renew(&self, id: ExecutionId, owner: &str, until: Timestamp) -> Result<()> {
+    async fn renew(&self, id: ExecutionId, owner: Owner, until: Timestamp) -> Result<()> {
         self.backend().renew(id, owner, until).await
     }
 

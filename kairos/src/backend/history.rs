@@ -1,13 +1,12 @@
 //! Where executions are claimed before they run, and recorded after.
 
 use std::fmt;
-use std::sync::Arc;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
 
 use crate::error::Result;
-use crate::model::{Execution, ExecutionId, ExecutionState, Failure, Hold, Origin, ProcessId, WorkItem};
+use crate::model::{Execution, ExecutionId, ExecutionState, Failure, Hold, Origin, Owner, ProcessId, WorkItem};
 use crate::page::{Page, PageRequest};
 
 /// Keeps executions: the claim that makes an occurrence run once, and what became of it.
@@ -41,7 +40,7 @@ pub trait History: fmt::Debug + Send + Sync + 'static {
     async fn claim(&self, claim: &Claim) -> Result<Claimed>;
 
     /// Makes a claim last until `until`.
-    async fn renew(&self, id: ExecutionId, owner: &str, until: Timestamp) -> Result<()>;
+    async fn renew(&self, id: ExecutionId, owner: Owner, until: Timestamp) -> Result<()>;
 
     /// Records how a try ended, and gives up the claim.
     async fn record(&self, outcome: &Outcome) -> Result<()>;
@@ -59,7 +58,7 @@ pub trait History: fmt::Debug + Send + Sync + 'static {
 pub struct Claim {
     /// What is to be tried.
     pub work: WorkItem,
-    /// Who wants to, by a token that no other delivery has, and until when at first.
+    /// Who wants to, and until when at first.
     pub hold: Hold,
     /// The time now.
     pub now: Timestamp,
@@ -116,7 +115,7 @@ pub struct Outcome {
     /// The execution.
     pub id: ExecutionId,
     /// Who tried.
-    pub owner: Arc<str>,
+    pub owner: Owner,
     /// What became of it: any state but [`Running`](ExecutionState::Running).
     pub state: ExecutionState,
     /// When.
@@ -127,8 +126,9 @@ pub struct Outcome {
 
 impl Outcome {
     /// The outcome of a try.
-    pub fn new(id: ExecutionId, owner: impl Into<Arc<str>>, state: ExecutionState, at: Timestamp) -> Self {
-        Self { id, owner: owner.into(), state, at, failure: None }
+    #[must_use]
+    pub const fn new(id: ExecutionId, owner: Owner, state: ExecutionState, at: Timestamp) -> Self {
+        Self { id, owner, state, at, failure: None }
     }
 
     /// The same with what failed.

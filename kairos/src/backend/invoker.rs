@@ -28,7 +28,7 @@ use crate::target::{Target, TargetKind};
 #[async_trait]
 pub trait Invoker: fmt::Debug + Send + Sync + 'static {
     /// Calls a target once.
-    async fn invoke(&self, invocation: &Invocation) -> Result<()>;
+    async fn invoke(&self, invocation: Invocation) -> Result<()>;
 
     /// What this backend can do.
     fn capabilities(&self) -> InvokerCapabilities;

@@ -14,7 +14,7 @@ use super::support::{Passage, Stop, Verdict, expect_same, mark, run_cases};
 use crate::backend::{Claim, Claimed, History, Outcome};
 use crate::clock::later;
 use crate::error::Result;
-use crate::model::{Execution, ExecutionId, ExecutionState, Hold, WorkItem};
+use crate::model::{Execution, ExecutionId, ExecutionState, Hold, Owner, WorkItem};
 
 /// Runs every case of [`History`]'s contract against a backend, which may hold other executions and keeps those of the cases.
 ///
@@ -74,9 +74,10 @@ pub async fn history(backend: &dyn History, time: &dyn Passage) -> Report {
 /// Longer than any suite takes.
 const LONG: Duration = Duration::from_secs(3_600);
 const SHORT: Duration = Duration::from_secs(1);
-/// The owner of the first claim of an execution in most cases, and another.
-const FIRST: &str = "primer propietario";
-const SECOND: &str = "segundo propietario";
+/// The owner of the first claim of an execution in most cases, and others.
+const FIRST: Owner = Owner::from_u128(1);
+const SECOND: Owner = Owner::from_u128(2);
+const THIRD: Owner = Owner::from_u128(3);
 
 #[derive(Debug)]
 struct Desk<'b> {
@@ -94,9 +95,9 @@ impl Desk<'_> {
         work(&mark(), self.now())
     }
 
-    async fn claim(&self, work: &WorkItem, owner: &str, lease: Duration, redriven: bool) -> Result<Claimed> {
+    async fn claim(&self, work: &WorkItem, owner: Owner, lease: Duration, redriven: bool) -> Result<Claimed> {
         let now = self.now();
-        let hold = Hold { owner: owner.into(), until: later(now, lease) };
+        let hold = Hold { owner, until: later(now, lease) };
         self.history.claim(&Claim::new(work.clone(), hold, now).with_redriven(redriven)).await
     }
 
@@ -104,7 +105,7 @@ impl Desk<'_> {
         expect_same(what, &claimed?, &Claimed::Granted { attempt })
     }
 
-    async fn record(&self, work: &WorkItem, owner: &str, state: ExecutionState) -> Result<Outcome> {
+    async fn record(&self, work: &WorkItem, owner: Owner, state: ExecutionState) -> Result<Outcome> {
         let outcome = Outcome::new(work.execution_id, owner, state, self.now());
         self.history.record(&outcome).await.map(|()| outcome)
     }

@@ -140,7 +140,7 @@ async fn every_sample_is_covered(harness: &dyn InvokerHarness) -> Verdict {
 /// `Ok` means that the target has taken the call.
 async fn every_sample_is_taken(harness: &dyn InvokerHarness) -> Verdict {
     for Sample { invocation, .. } in samples(harness)? {
-        harness.backend().invoke(&invocation).await?;
+        harness.backend().invoke(invocation.clone()).await?;
         if harness.taken().await.is_some() {
             let calls = taken_at_least(harness, invocation.execution_id, 1).await?.len();
             ensure!(calls == 1, "'{}' to have taken the call once, found {calls} times", invocation.target);
@@ -153,7 +153,7 @@ async fn every_try_is_taken(harness: &dyn InvokerHarness) -> Verdict {
     for Sample { mut invocation, .. } in samples(harness)? {
         for attempt in [2, 185] {
             invocation.execution_id = new_execution(&invocation);
-            harness.backend().invoke(&invocation.clone().with_attempt(attempt)).await?;
+            harness.backend().invoke(invocation.clone().with_attempt(attempt)).await?;
         }
     }
     Ok(())
@@ -162,7 +162,7 @@ async fn every_try_is_taken(harness: &dyn InvokerHarness) -> Verdict {
 async fn a_payload_arrives_as_it_is(harness: &dyn InvokerHarness) -> Verdict {
     let mut is_seen = false;
     for Sample { invocation, .. } in samples(harness)? {
-        harness.backend().invoke(&invocation).await?;
+        harness.backend().invoke(invocation.clone()).await?;
         for call in taken_at_least(harness, invocation.execution_id, 1).await? {
             if call.payload.is_some() && invocation.payload.is_some() {
                 is_seen = true;
@@ -180,7 +180,7 @@ async fn a_payload_arrives_as_it_is(harness: &dyn InvokerHarness) -> Verdict {
 async fn a_repeated_call_succeeds(harness: &dyn InvokerHarness) -> Verdict {
     for Sample { invocation, .. } in samples(harness)? {
         for attempt in [1, 1, 2] {
-            harness.backend().invoke(&invocation.clone().with_attempt(attempt)).await?;
+            harness.backend().invoke(invocation.clone().with_attempt(attempt)).await?;
         }
     }
     Ok(())
@@ -193,13 +193,13 @@ async fn an_idempotent_target_takes_an_execution_once(harness: &dyn InvokerHarne
     }
     for Sample { mut invocation, .. } in samples {
         for _ in 0..3 {
-            harness.backend().invoke(&invocation).await?;
+            harness.backend().invoke(invocation.clone()).await?;
         }
         let calls = taken_at_least(harness, invocation.execution_id, 1).await?.len();
         ensure!(calls == 1, "'{}' to have taken an execution once, found {calls} times", invocation.target);
         // Another execution is another call, alike as they may be.
         invocation.execution_id = new_execution(&invocation);
-        harness.backend().invoke(&invocation).await?;
+        harness.backend().invoke(invocation.clone()).await?;
         let calls = taken_at_least(harness, invocation.execution_id, 1).await?.len();
         ensure!(calls == 1, "'{}' to have taken another execution once, found {calls} times", invocation.target);
     }
@@ -208,7 +208,7 @@ async fn an_idempotent_target_takes_an_execution_once(harness: &dyn InvokerHarne
 
 async fn concurrent_calls_are_all_taken(harness: &dyn InvokerHarness) -> Verdict {
     let samples: Vec<_> = (0..4).map(|_| samples(harness)).collect::<Verdict<Vec<_>>>()?.concat();
-    let calls = samples.iter().map(|sample| harness.backend().invoke(&sample.invocation));
+    let calls = samples.iter().map(|sample| harness.backend().invoke(sample.invocation.clone()));
     for answer in join_all(calls).await {
         answer?;
     }
@@ -226,7 +226,7 @@ async fn a_dropped_call_harms_no_later_one(harness: &dyn InvokerHarness) -> Verd
     const STEPS: usize = 5;
     for Sample { invocation, .. } in samples(harness)? {
         for steps in 0..STEPS {
-            let mut call = harness.backend().invoke(&invocation);
+            let mut call = harness.backend().invoke(invocation.clone());
             for _ in 0..steps {
                 let step = poll_fn(|context| std::task::Poll::Ready(call.as_mut().poll(context)));
                 if step.await.is_ready() {
@@ -235,9 +235,9 @@ async fn a_dropped_call_harms_no_later_one(harness: &dyn InvokerHarness) -> Verd
                 tokio::task::yield_now().await;
             }
         }
-        harness.backend().invoke(&invocation).await?;
+        harness.backend().invoke(invocation.clone()).await?;
         let other = Invocation { execution_id: new_execution(&invocation), ..invocation };
-        harness.backend().invoke(&other).await?;
+        harness.backend().invoke(other.clone()).await?;
     }
     Ok(())
 }
@@ -260,7 +260,7 @@ fn invocation_of(target: &str) -> Verdict<Invocation> {
     let target = Target::parse(target).map_err(|error| Stop::failed(error.to_string()))?;
     let mark = mark();
     let mut process = process(&mark, "ejecución");
-    process.target = target.to_string();
+    process.target = target.as_str().into();
     process.role = target.kind().needs_role().then(|| "arn:aws:iam::123456789012:role/conformance".into());
     process.parameters = Some("{}".into());
     let scheduled_time: Timestamp = instant("2026-01-01T09:00:00Z");
@@ -275,7 +275,7 @@ async fn a_kind_that_is_not_covered_is_unsupported(harness: &dyn InvokerHarness)
         let invocation = invocation_of(target)?;
         if !capabilities.kinds.contains(&invocation.target.kind()) {
             uncovered += 1;
-            let answer = harness.backend().invoke(&invocation).await;
+            let answer = harness.backend().invoke(invocation.clone()).await;
             expect_refusal(&format!("a call of '{target}'"), answer, &[ErrorKind::Unsupported])?;
         }
     }
@@ -289,7 +289,7 @@ async fn a_task_that_is_not_registered_is_refused(harness: &dyn InvokerHarness) 
     }
     let invocation = invocation_of(&format!("kairos:task:{}", mark()))?;
     ensure!(!capabilities.covers(&invocation.target), "a task that is not registered not to be covered");
-    let answer = harness.backend().invoke(&invocation).await;
+    let answer = harness.backend().invoke(invocation.clone()).await;
     expect_refusal("a call of a task that is not registered", answer, &[ErrorKind::NotFound, ErrorKind::Unsupported])?;
     Ok(())
 }
@@ -302,8 +302,11 @@ async fn a_missing_target_is_refused_for_good(harness: &dyn InvokerHarness) -> V
     // Some services do not tell a stranger whether something exists.
     let kinds = [ErrorKind::NotFound, ErrorKind::Denied, ErrorKind::Rejected];
     for _ in 0..2 {
-        let error =
-            expect_refusal("a call of a target that is missing", harness.backend().invoke(&missing).await, &kinds)?;
+        let error = expect_refusal(
+            "a call of a target that is missing",
+            harness.backend().invoke(missing.clone()).await,
+            &kinds,
+        )?;
         ensure!(!error.message().is_empty(), "an error to say what went wrong");
     }
     let calls = taken(harness, missing.execution_id).await.unwrap_or_default();

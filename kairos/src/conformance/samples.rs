@@ -8,8 +8,8 @@ use serde_json::json;
 
 use super::support::{Stop, Verdict};
 use crate::model::{
-    Hold, OffsetTimestamp, Origin, Process, ProcessId, Schedule, ScheduleId, ScheduleState, Specification, WorkItem,
-    limits,
+    Hold, OffsetTimestamp, Origin, Owner, Process, ProcessId, Schedule, ScheduleId, ScheduleState, Specification,
+    WorkItem, limits,
 };
 
 /// Letters beyond ASCII, quotes, both slashes, white space and a placeholder: what transports like to change.
@@ -140,14 +140,14 @@ pub(super) fn full_schedule(mark: &str) -> Schedule {
             .with_group("nocturno"),
         description: Some("Cada cinco minutos, de día".into()),
         trigger_arn: Some(format!("arn:aws:scheduler:us-east-1:123456789012:schedule/nocturno/{mark}")),
-        state: ScheduleState::Creating(hold("propietario")),
+        state: ScheduleState::Creating(hold(1)),
         process_count: Some(u64::from(u32::MAX)),
         ..schedule(mark)
     }
 }
 
-pub(super) fn hold(owner: &str) -> Hold {
-    Hold { owner: owner.into(), until: instant("2026-01-01T00:01:30.000000001Z") }
+pub(super) fn hold(owner: u128) -> Hold {
+    Hold { owner: Owner::from_u128(owner), until: instant("2026-01-01T00:01:30.000000001Z") }
 }
 
 /// A change of one field of a row, under the field's name.
@@ -189,13 +189,13 @@ pub(super) const SCHEDULE_FIELDS: [Alteration<Schedule>; 16] = [
     ("created_at", |row| row.created_at = offset_time("2025-11-06T12:34:56.1234568-03:00")),
     ("process_count", |row| row.process_count = Some(2)),
     ("process_count, to absent", |row| row.process_count = None),
-    ("state", |row| row.state = ScheduleState::Retiring(hold("propietario"))),
-    ("owner", |row| row.state = ScheduleState::Creating(hold("otro"))),
+    ("state", |row| row.state = ScheduleState::Retiring(hold(1))),
+    ("owner", |row| row.state = ScheduleState::Creating(hold(2))),
     ("hold", |row| {
-        row.state = ScheduleState::Creating(Hold { until: instant("2026-01-01T00:01:30Z"), ..hold("propietario") });
+        row.state = ScheduleState::Creating(Hold { until: instant("2026-01-01T00:01:30Z"), ..hold(1) });
     }),
     ("hold, to another owner and time", |row| {
-        row.state = ScheduleState::Retiring(Hold { until: instant("2026-01-01T00:01:31Z"), ..hold("otro") });
+        row.state = ScheduleState::Retiring(Hold { until: instant("2026-01-01T00:01:31Z"), ..hold(2) });
     }),
 ];
 

@@ -80,7 +80,7 @@ impl Pair {
     /// The same rows with something changed in each.
     fn changed(&self) -> Self {
         let mut changed = self.clone();
-        Arc::make_mut(&mut changed.process).target.push_str("-cambiada");
+        Arc::make_mut(&mut changed.process).target = "kairos:task:cambiada".into();
         changed.schedule.name.push_str(" cambiada");
         changed
     }

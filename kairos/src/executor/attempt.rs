@@ -3,7 +3,6 @@
 use std::any::Any;
 use std::panic::AssertUnwindSafe;
 use std::pin::pin;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::Poll;
 use std::time::Duration;
@@ -11,14 +10,13 @@ use std::time::Duration;
 use futures_util::future::{Either, join, select};
 use futures_util::{FutureExt as _, poll};
 use jiff::Timestamp;
-use uuid::Uuid;
 
 use super::plan::{self, End, Start};
 use super::{Executor, Verdict};
 use crate::backend::{Claim, Claimed, DeadLetterReason, Delivery, History, Invocation, Outcome};
 use crate::clock::{ClockExt as _, between, later};
 use crate::error::{Error, ErrorKind, Result};
-use crate::model::{ExecutionState, Failure, Hold, Placeholders, WorkItem, payload};
+use crate::model::{ExecutionState, Failure, Hold, Owner, Placeholders, WorkItem, payload};
 use crate::retry::retrying;
 
 /// How the call of a target came to its end.
@@ -40,16 +38,15 @@ struct Try<'a> {
 }
 
 /// A claim of an execution.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 struct Held<'a> {
     history: &'a dyn History,
-    /// The token under which it is claimed.
-    owner: Arc<str>,
+    owner: Owner,
 }
 
 impl Executor {
     pub(super) async fn claim_and_run(&self, delivery: &Delivery, work: &WorkItem, now: Timestamp) -> Result<Verdict> {
-        let held = self.history.as_deref().map(|history| Held { history, owner: token(self.chance.uuid()) });
+        let held = self.history.as_deref().map(|history| Held { history, owner: self.chance.owner() });
         let attempt = match self.claim(delivery, work, held.as_ref(), now).await {
             Ok(Claimed::Granted { attempt }) => attempt,
             Ok(Claimed::Held { until }) => {
@@ -94,12 +91,12 @@ impl Executor {
         held: Option<&Held<'_>>,
         now: Timestamp,
     ) -> Result<Claimed> {
-        let Some(Held { history, owner }) = held else {
+        let Some(&Held { history, owner }) = held else {
             return Ok(Claimed::Granted { attempt: delivery.receive_count });
         };
-        // Claiming again under the same token is the same claim: an answer that was lost costs no try.
+        // Claiming again as the same owner is the same claim: an answer that was lost costs no try.
         let claim = |redriven: bool, now: Timestamp| async move {
-            let hold = Hold { owner: Arc::clone(owner), until: later(now, self.config.lease) };
+            let hold = Hold { owner, until: later(now, self.config.lease) };
             history.claim(&Claim::new(work.clone(), hold, now).with_redriven(redriven)).await
         };
         // Later deliveries of a redriven message go on counting, or it would never come to the end of its tries.
@@ -169,7 +166,7 @@ impl Executor {
             Err(error) => return Called::Answered(Err(error)),
         };
         // Both making the future and polling it are the invoker's own code, whose faults must not harm other executions.
-        let mut call = pin!(AssertUnwindSafe(async { self.invoker.invoke(&invocation).await }).catch_unwind());
+        let mut call = pin!(AssertUnwindSafe(async { self.invoker.invoke(invocation).await }).catch_unwind());
         // What is there at once needs nobody to keep its claim, which takes several times the room.
         let called = match poll!(&mut call) {
             Poll::Ready(called) => called,
@@ -246,7 +243,7 @@ impl Executor {
     }
 
     async fn renew(&self, this: &Try<'_>) -> Result<()> {
-        let Some(Held { history, owner }) = &this.claim else {
+        let Some(Held { history, owner }) = this.claim else {
             return Ok(());
         };
         history.renew(this.work.execution_id, owner, later(self.clock.now(), self.config.lease)).await
@@ -290,20 +287,16 @@ impl Executor {
 
     /// Recording never fails running: what cannot be recorded is logged and counted.
     async fn record(&self, this: &Try<'_>, state: ExecutionState, error: Option<&Error>) {
-        let Some(Held { history, owner }) = &this.claim else {
+        let Some(Held { history, owner }) = this.claim else {
             return;
         };
-        let outcome = Outcome::new(this.work.execution_id, Arc::clone(owner), state, self.clock.now())
-            .with_failure(error.map(Failure::from));
+        let outcome =
+            Outcome::new(this.work.execution_id, owner, state, self.clock.now()).with_failure(error.map(Failure::from));
         if let Err(error) = self.insist("record", this.work, || history.record(&outcome)).await {
             self.counters.unrecorded.fetch_add(1, Ordering::Relaxed);
             tracing::warn!(execution = %this.work.execution_id, %state, error = format!("{error:#}"), "an outcome could not be recorded");
         }
     }
-}
-
-fn token(owner: Uuid) -> Arc<str> {
-    Arc::from(&*owner.hyphenated().encode_lower(&mut Uuid::encode_buffer()))
 }
 
 /// What a panic said.

@@ -173,7 +173,7 @@ impl Executor {
         self
     }
 
-    /// The same, drawing its tokens from `chance`.
+    /// The same, drawing the owners of its claims from `chance`.
     #[must_use]
     pub fn with_chance(mut self, chance: Arc<Chance>) -> Self {
         self.chance = chance;

@@ -2,6 +2,7 @@
 
 pub mod container_task;
 mod execution;
+mod hold;
 mod id;
 mod message;
 pub(crate) mod payload;
@@ -15,6 +16,7 @@ mod time;
 
 pub use container_task::ContainerTask;
 pub use execution::{Execution, ExecutionState, Failure};
+pub use hold::{Hold, Owner};
 pub(crate) use id::Occurrence;
 pub use id::{ExecutionId, ProcessId, ScheduleId};
 pub(crate) use message::check_identity;
@@ -26,6 +28,6 @@ pub(crate) use policy::payload;
 pub use policy::{Policy, limits};
 pub use process::Process;
 pub use registration::{Changes, Registration};
-pub use schedule::{Hold, Schedule, ScheduleState};
+pub use schedule::{Schedule, ScheduleState};
 pub use specification::Specification;
 pub use time::OffsetTimestamp;

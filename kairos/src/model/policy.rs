@@ -15,7 +15,7 @@ use super::registration::Registration;
 use crate::arn::Role;
 use crate::backend::InvokerCapabilities;
 use crate::error::{Error, ErrorKind, Fault};
-use crate::target::Target;
+use crate::target::{Target, TargetError};
 
 /// What an installation lets in.
 ///
@@ -137,7 +137,8 @@ impl Policy {
         check_caller(registration, &mut faults);
         check_characters(registration, &mut faults);
         faults.extend(limits_out_of_range(registration.max_attempts, registration.max_age_seconds));
-        let target = parse_target(&registration.target).map_err(|refused| faults.push(refused.fault)).ok();
+        let target =
+            Target::parse(&registration.target).map_err(|error| faults.push(target_refused(&error).fault)).ok();
         let checked = target.as_ref().map_or(Ok(()), |target| self.check_target(target));
         faults.extend(checked.err().map(|refused| refused.fault));
         let checked = self.check_role(target.as_ref(), registration.role.as_deref());
@@ -159,7 +160,7 @@ impl Policy {
     /// out of range; [`Unsupported`](ErrorKind::Unsupported) for a target that no executor calls; [`Denied`](ErrorKind::Denied) for a
     /// role, or an account, that is not let in.
     pub fn admit(&self, process: &Process) -> Result<Target, Error> {
-        let target = parse_target(&process.target)?;
+        let target = Target::parse_shared(&process.target).map_err(|error| target_refused(&error))?;
         self.check_target(&target)?;
         self.check_role(Some(&target), process.role.as_deref())?;
         if let Some(fault) = limits_out_of_range(process.max_attempts, process.max_age_seconds).next() {
@@ -259,8 +260,8 @@ fn parameters_refused(message: String) -> Refused {
     Refused::new(ErrorKind::Invalid, "parametros", message)
 }
 
-fn parse_target(target: &str) -> Result<Target, Refused> {
-    Target::parse(target).map_err(|error| Refused::new(ErrorKind::Invalid, "arnProceso", error.to_string()))
+fn target_refused(error: &TargetError) -> Refused {
+    Refused::new(ErrorKind::Invalid, "arnProceso", error.to_string())
 }
 
 fn list<T: ToString>(names: &BTreeSet<T>) -> String {

@@ -29,9 +29,9 @@ pub struct Process {
     /// As whom the target is called; `None` for endpoints and tasks.
     #[serde(rename = "ArnRol", default, deserialize_with = "none_if_empty")]
     pub role: Option<String>,
-    /// What is run: see [`Target`](crate::Target).
+    /// What is run: see [`Target`](crate::Target). Shared by all its executions.
     #[serde(rename = "ArnProceso")]
-    pub target: String,
+    pub target: Arc<str>,
     /// Handed to the target byte for byte, apart from placeholders. Always written, as older readers insist on it. Shared by all its executions.
     #[serde(rename = "Parametros", default)]
     pub parameters: Option<Arc<str>>,

@@ -213,7 +213,7 @@ impl Registration {
         Self {
             name: process.name.clone(),
             expression: expression.into(),
-            target: process.target.clone(),
+            target: process.target.to_string(),
             role: process.role.clone(),
             parameters: process.parameters.as_deref().map(str::to_owned),
             enabled: process.enabled,
@@ -278,7 +278,7 @@ impl Registration {
             schedule_id: specification.schedule_id(),
             name: self.name,
             role: self.role,
-            target: self.target,
+            target: self.target.into(),
             parameters: self.parameters.map(Arc::from),
             enabled: self.enabled,
             created_at,

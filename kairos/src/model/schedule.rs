@@ -1,11 +1,11 @@
 //! The schedule record: who uses the one trigger of a schedule, and whether that trigger exists.
 
 use std::fmt;
-use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::hold::{Hold, Owner};
 use super::id::ScheduleId;
 use super::specification::Specification;
 use super::time::OffsetTimestamp;
@@ -73,25 +73,6 @@ impl fmt::Display for ScheduleState {
     }
 }
 
-/// The exclusive right of one call to create or delete a trigger, for a limited time.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Hold {
-    /// A token that no other call has.
-    #[serde(rename = "Propietario")]
-    pub owner: Arc<str>,
-    /// When anybody may take it over.
-    #[serde(rename = "ReservadaHasta")]
-    pub until: Timestamp,
-}
-
-impl Hold {
-    /// Whether anybody may take it over.
-    #[must_use]
-    pub fn has_ended(&self, now: Timestamp) -> bool {
-        self.until <= now
-    }
-}
-
 impl Schedule {
     /// A record of `specification`, created now (to the second, as rates count from it), whose trigger exists and that no process uses.
     #[must_use]
@@ -130,7 +111,7 @@ struct Row {
     #[serde(rename = "CantidadProcesos", default, skip_serializing_if = "Option::is_none")]
     process_count: Option<u64>,
     #[serde(rename = "Propietario", default, skip_serializing_if = "Option::is_none")]
-    owner: Option<Arc<str>>,
+    owner: Option<Owner>,
     #[serde(rename = "ReservadaHasta", default, skip_serializing_if = "Option::is_none")]
     held_until: Option<Timestamp>,
 }
@@ -141,7 +122,7 @@ impl TryFrom<Row> for Schedule {
     fn try_from(row: Row) -> Result<Self, String> {
         let hold = || {
             Ok::<_, String>(Hold {
-                owner: row.owner.clone().ok_or("Propietario is missing")?,
+                owner: row.owner.ok_or("Propietario is missing")?,
                 until: row.held_until.ok_or("ReservadaHasta is missing")?,
             })
         };
@@ -168,7 +149,7 @@ impl TryFrom<Row> for Schedule {
 
 impl From<Schedule> for Row {
     fn from(schedule: Schedule) -> Self {
-        let hold = schedule.state.hold().cloned();
+        let hold = schedule.state.hold().copied();
         Self {
             id: schedule.id,
             name: Some(schedule.name),
@@ -178,7 +159,7 @@ impl From<Schedule> for Row {
             created_at: schedule.created_at,
             state: Some(schedule.state.as_str().into()),
             process_count: schedule.process_count,
-            owner: hold.as_ref().map(|hold| hold.owner.clone()),
+            owner: hold.map(|hold| hold.owner),
             held_until: hold.map(|hold| hold.until),
         }
     }

@@ -144,7 +144,7 @@ impl Scheduler {
         self
     }
 
-    /// The same, drawing its tokens from `chance`.
+    /// The same, drawing its owners from `chance`.
     #[must_use]
     pub fn with_chance(mut self, chance: Arc<Chance>) -> Self {
         self.chance = chance;

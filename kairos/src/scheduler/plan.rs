@@ -97,29 +97,32 @@ fn count_after(before: u64, intent: Intent) -> u64 {
 }
 
 fn create(record: Schedule, count: u64, asker: &Asker) -> Plan {
-    let after = Schedule { state: ScheduleState::Creating(asker.hold.clone()), process_count: Some(count), ..record };
+    let after = Schedule { state: ScheduleState::Creating(asker.hold), process_count: Some(count), ..record };
     Plan::Write { after: Some(after), then: Then::CreateTrigger }
 }
 
 fn retire(record: Schedule, asker: &Asker) -> Plan {
-    let after = Schedule { state: ScheduleState::Retiring(asker.hold.clone()), process_count: Some(0), ..record };
+    let after = Schedule { state: ScheduleState::Retiring(asker.hold), process_count: Some(0), ..record };
     Plan::Write { after: Some(after), then: Then::DeleteTrigger }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::Owner;
     use Intent::{Join, Keep, Leave, Prepare, Settle};
     use Then::{CreateTrigger, DeleteTrigger, Nothing};
 
     const NOW: i64 = 1_000;
+    const ME: Owner = Owner::from_u128(1);
+    const OTHER: Owner = Owner::from_u128(2);
 
     fn at(second: i64) -> Timestamp {
         Timestamp::from_second(second).unwrap()
     }
 
-    fn hold(owner: &str, until: i64) -> Hold {
-        Hold { owner: owner.into(), until: at(until) }
+    fn hold(owner: Owner, until: i64) -> Hold {
+        Hold { owner, until: at(until) }
     }
 
     fn record(state: ScheduleState, count: impl Into<Option<u64>>) -> Schedule {
@@ -130,7 +133,7 @@ mod tests {
     }
 
     fn planned(found: Option<&Schedule>, intent: Intent, counted: Option<u64>) -> (Option<(String, u64)>, Then) {
-        let asker = Asker { hold: hold("me", NOW + 60), now: at(NOW), counted };
+        let asker = Asker { hold: hold(ME, NOW + 60), now: at(NOW), counted };
         match plan(found, intent, &Specification::new("rate(1 day)"), &asker) {
             Plan::Wait { .. } => panic!("no wait is expected"),
             Plan::Write { after, then } => {
@@ -174,8 +177,8 @@ mod tests {
 
     #[test]
     fn with_a_hold_that_is_mine_or_has_ended() {
-        for hold in [hold("other", NOW), hold("me", NOW + 60)] {
-            for held in [ScheduleState::Creating(hold.clone()), ScheduleState::Retiring(hold.clone())] {
+        for hold in [hold(OTHER, NOW), hold(ME, NOW + 60)] {
+            for held in [ScheduleState::Creating(hold), ScheduleState::Retiring(hold)] {
                 let empty = record(held.clone(), 0);
                 assert_eq!(planned(Some(&empty), Join, None), (written("Creando", 1), CreateTrigger));
                 assert_eq!(planned(Some(&empty), Prepare, None), (written("Creando", 0), CreateTrigger));
@@ -193,8 +196,8 @@ mod tests {
 
     #[test]
     fn a_live_hold_of_another_call_is_waited_for() {
-        let asker = Asker { hold: hold("me", NOW + 60), now: at(NOW), counted: None };
-        for held in [ScheduleState::Creating(hold("other", NOW + 1)), ScheduleState::Retiring(hold("other", NOW + 1))] {
+        let asker = Asker { hold: hold(ME, NOW + 60), now: at(NOW), counted: None };
+        for held in [ScheduleState::Creating(hold(OTHER, NOW + 1)), ScheduleState::Retiring(hold(OTHER, NOW + 1))] {
             for intent in [Join, Leave, Keep, Prepare, Settle] {
                 let plan = plan(Some(&record(held.clone(), 1)), intent, &Specification::new("rate(1 day)"), &asker);
                 assert_eq!(plan, Plan::Wait { until: at(NOW + 1) });

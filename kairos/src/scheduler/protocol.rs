@@ -5,20 +5,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use uuid::Uuid;
 
 use super::Scheduler;
 use super::plan::{Asker, Intent, Plan, Then, plan};
 use crate::backend::{Change, ProcessFilter, Transaction, Trigger, TriggerKey};
 use crate::clock::{ClockExt as _, between, later};
 use crate::error::{Error, ErrorKind, Result};
-use crate::model::{Hold, Process, ProcessId, Schedule, ScheduleId, ScheduleState, Specification};
+use crate::model::{Hold, Owner, Process, ProcessId, Schedule, ScheduleId, ScheduleState, Specification};
 use crate::page::PageRequest;
 
-/// One call of the scheduler: the token under which it holds records, and its patience.
+/// One call of the scheduler: the owner of what it holds, and its patience.
 #[derive(Debug)]
 pub(super) struct Call {
-    token: Uuid,
+    owner: Owner,
     deadline: Timestamp,
     pauses: u32,
     /// How many commits have failed without saying whether they happened.
@@ -60,7 +59,7 @@ impl Call {
 impl Scheduler {
     pub(super) fn begin(&self) -> Call {
         Call {
-            token: self.chance.uuid(),
+            owner: self.chance.owner(),
             deadline: later(self.clock.now(), self.config.patience),
             pauses: 0,
             doubts: 0,
@@ -69,7 +68,7 @@ impl Scheduler {
     }
 
     pub(super) fn hold(&self, call: &Call) -> Hold {
-        Hold { owner: call.token.to_string().into(), until: later(self.clock.now(), self.config.lease) }
+        Hold { owner: call.owner, until: later(self.clock.now(), self.config.lease) }
     }
 
     pub(super) fn asker(&self, call: &Call, counted: Option<u64>) -> Asker {
@@ -89,7 +88,7 @@ impl Scheduler {
             .with_retry_after(self.config.lease));
         }
         call.pauses += 1;
-        let delay = self.config.polling.delay(call.pauses, call.token.as_u128());
+        let delay = self.config.polling.delay(call.pauses, call.owner.uuid().as_u128());
         let left = until.map_or(Duration::MAX, |until| between(now, until));
         self.clock.sleep(delay.min(left)).await;
         Ok(())
@@ -351,5 +350,5 @@ impl Counted {
 }
 
 pub(super) fn is_mine(call: &Call, record: &Schedule) -> bool {
-    record.state.hold().is_some_and(|hold| *hold.owner == call.token.to_string())
+    record.state.hold().is_some_and(|hold| hold.owner == call.owner)
 }

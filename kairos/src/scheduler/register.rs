@@ -161,7 +161,7 @@ fn differences(stored: &Process, asked: &Registration) -> Vec<Fault> {
     [
         (!has_expression(stored, &specification)).then(|| Fault::new("cron", "is another expression")),
         Fault::of_difference("arnRol", stored.role.as_ref(), asked.role.as_ref()),
-        Fault::of_difference("arnProceso", Some(&stored.target), Some(&asked.target)),
+        Fault::of_difference("arnProceso", Some(&*stored.target), Some(&*asked.target)),
         // Not shown: parameters are often secret, and may be large.
         (stored.parameters.as_deref() != asked.parameters.as_deref())
             .then(|| Fault::new("parametros", "is another text")),

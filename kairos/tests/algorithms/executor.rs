@@ -8,8 +8,8 @@ use kairos::backend::*;
 use kairos::clock::{Clock as _, ClockExt as _};
 use kairos::executor::{Executor, ExecutorConfig, Verdict};
 use kairos::{
-    Error, ErrorKind, Execution, ExecutionId, ExecutionState, Origin, Policy, ProcessId, Registration, Result, Tasks,
-    WorkItem,
+    Error, ErrorKind, Execution, ExecutionId, ExecutionState, Origin, Owner, Policy, ProcessId, Registration, Result,
+    Tasks, WorkItem,
 };
 use kairos_memory::MemoryHistory;
 
@@ -401,7 +401,7 @@ async fn an_outcome_that_cannot_be_recorded_is_counted() {
         async fn claim(&self, claim: &Claim) -> Result<Claimed> {
             self.0.claim(claim).await
         }
-        async fn renew(&self, id: ExecutionId, owner: &str, until: jiff::Timestamp) -> Result<()> {
+        async fn renew(&self, id: ExecutionId, owner: Owner, until: jiff::Timestamp) -> Result<()> {
             self.0.renew(id, owner, until).await
         }
         async fn record(&self, _: &Outcome) -> Result<()> {

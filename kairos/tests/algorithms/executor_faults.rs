@@ -15,7 +15,8 @@ use kairos::clock::{Clock as _, ClockExt as _, between, later};
 use kairos::executor::{Executor, ExecutorConfig, Verdict};
 use kairos::page::{Page, PageRequest};
 use kairos::{
-    Error, ErrorKind, Execution, ExecutionId, ExecutionState, Origin, Registration, Result, TargetKind, Tasks, WorkItem,
+    Error, ErrorKind, Execution, ExecutionId, ExecutionState, Origin, Owner, Registration, Result, TargetKind, Tasks,
+    WorkItem,
 };
 use kairos_memory::{MemoryHistory, MemoryQueue};
 
@@ -53,7 +54,7 @@ impl History for Obstructed {
         self.inner.claim(claim).await
     }
 
-    async fn renew(&self, id: ExecutionId, owner: &str, until: Timestamp) -> Result<()> {
+    async fn renew(&self, id: ExecutionId, owner: Owner, until: Timestamp) -> Result<()> {
         self.before("renew").await?;
         self.inner.renew(id, owner, until).await
     }
@@ -324,7 +325,7 @@ async fn an_invoker_that_panics_harms_no_other_message() {
 
     #[async_trait]
     impl Invoker for Panics {
-        async fn invoke(&self, invocation: &Invocation) -> Result<()> {
+        async fn invoke(&self, invocation: Invocation) -> Result<()> {
             assert_ne!(invocation.process.name, "mala", "a bug");
             self.0.fetch_add(1, Ordering::Relaxed);
             Ok(())

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use kairos::backend::*;
 use kairos::scheduler::{Problem, ReconcileMode, Repair, SchedulerConfig};
-use kairos::{Hold, Schedule, ScheduleState, Specification};
+use kairos::{Hold, Owner, Schedule, ScheduleState, Specification};
 
 use crate::support::*;
 
@@ -110,7 +110,7 @@ async fn what_somebody_holds_is_theirs_until_their_hold_ends() {
     let mut held = before.clone();
     let lease = SchedulerConfig::default().lease;
     let until = kairos::clock::later(kairos::clock::Clock::now(&world.clock), lease);
-    held.state = ScheduleState::Creating(Hold { owner: "otra".into(), until });
+    held.state = ScheduleState::Creating(Hold { owner: Owner::from_u128(1), until });
     replace(&world, Some(before), Some(held)).await;
     let report = world.scheduler().reconcile(ReconcileMode::Repair).await.unwrap();
     assert!(report.findings.is_empty(), "{report:?}");

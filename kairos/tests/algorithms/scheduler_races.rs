@@ -29,7 +29,7 @@ async fn registering_again_a_row_that_nobody_counted_keeps_its_trigger() {
     let before = record(&world).await;
     let mut after = before.clone();
     after.process_count = Some(0);
-    after.state = ScheduleState::Retiring(Hold { owner: "dead".into(), until: world.clock.now() });
+    after.state = ScheduleState::Retiring(Hold { owner: Owner::from_u128(1), until: world.clock.now() });
     world.store.commit(&Transaction::new().with_schedule(Some(before), Some(after))).await.unwrap();
 
     let again = scheduler.register(&registration("uno", DAILY)).await.unwrap();
@@ -195,7 +195,7 @@ async fn reconcile_never_deletes_the_trigger_of_what_was_registered_a_moment_ago
     // Somebody died while creating the trigger.
     let spec = Specification::new(DAILY);
     let mut dead = Schedule::new(spec, world.clock.now());
-    dead.state = ScheduleState::Creating(Hold { owner: "dead".into(), until: world.clock.now() });
+    dead.state = ScheduleState::Creating(Hold { owner: Owner::from_u128(1), until: world.clock.now() });
     lagging.commit(&Transaction::new().with_schedule(None, Some(dead))).await.unwrap();
     world.clock.advance(MINUTE);
 
@@ -470,7 +470,7 @@ async fn a_move_that_waits_for_one_schedule_leaves_the_other_alone() {
     let before = world.store.schedule(&process.schedule_id).await.unwrap();
     let mut after = before.clone().unwrap();
     let until = later(world.clock.now(), Duration::from_secs(60));
-    after.state = ScheduleState::Creating(Hold { owner: "dead".into(), until });
+    after.state = ScheduleState::Creating(Hold { owner: Owner::from_u128(1), until });
     world.store.commit(&Transaction::new().with_schedule(before, Some(after))).await.unwrap();
 
     let faults = Faults::none();

@@ -14,7 +14,7 @@ use kairos::clock::{Clock, ManualClock};
 use kairos::page::{Page, PageRequest};
 use kairos::scheduler::SchedulerConfig;
 use kairos::{
-    Error, ErrorKind, Process, ProcessId, Registration, Result, Schedule, ScheduleId, ScheduleState, Scheduler,
+    Error, ErrorKind, Owner, Process, ProcessId, Registration, Result, Schedule, ScheduleId, ScheduleState, Scheduler,
 };
 use kairos_memory::{MemoryQueue, MemorySchedules, MemoryStore};
 
@@ -254,7 +254,7 @@ impl<B: History> History for Faulty<B> {
         self.faults.around("claim", self.inner.claim(claim)).await
     }
 
-    async fn renew(&self, id: kairos::ExecutionId, owner: &str, until: Timestamp) -> Result<()> {
+    async fn renew(&self, id: kairos::ExecutionId, owner: Owner, until: Timestamp) -> Result<()> {
         self.faults.around("renew", self.inner.renew(id, owner, until)).await
     }
 

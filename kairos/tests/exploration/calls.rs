@@ -63,7 +63,7 @@ pub(crate) struct Calls {
 }
 
 impl Calls {
-    /// A call that begins in an epoch. Calls of different seeds draw different tokens.
+    /// A call that begins in an epoch. Calls of different seeds draw different owners.
     pub(crate) fn begin(&mut self, call: Call, seed: u64, epoch: u8) -> History {
         if let Some(known) = self.roots.get(&(call, seed, epoch)) {
             return *known;

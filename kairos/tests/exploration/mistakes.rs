@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use kairos::backend::Transaction;
 use kairos::chance::Chance;
-use kairos::{Hold, Schedule, ScheduleState};
+use kairos::{Hold, Owner, Schedule, ScheduleState};
 
 use crate::request::{Answer, Request};
 use crate::world::{World, instant};
@@ -32,7 +32,7 @@ pub(crate) enum Mistake {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Culprit {
     pub(crate) mistake: Mistake,
-    /// Its chance, which its tokens are drawn from.
+    /// Its chance, which its owners are drawn from.
     pub(crate) seed: u64,
     /// Whether it has committed anything yet.
     pub(crate) has_committed: bool,
@@ -55,16 +55,16 @@ impl Culprit {
         }
     }
 
-    /// The tokens that it draws: a reconciliation draws one for each schedule.
-    fn tokens(self) -> BTreeSet<String> {
+    /// The owners that it draws: a reconciliation draws one for each schedule.
+    fn owners(self) -> BTreeSet<Owner> {
         let chance = Chance::from_seed(self.seed);
-        (0..4).map(|_| chance.uuid().to_string()).collect()
+        (0..4).map(|_| chance.owner()).collect()
     }
 
     /// The record of another call's hold, as the mistake has it.
     fn seen(self, mut record: Schedule) -> Schedule {
-        let tokens = self.tokens();
-        let Some(hold) = record.state.hold().filter(|hold| !tokens.contains(&*hold.owner)) else {
+        let owners = self.owners();
+        let Some(&hold) = record.state.hold().filter(|hold| !owners.contains(&hold.owner)) else {
             return record;
         };
         let with_hold = |hold: Hold| match record.state {
@@ -74,10 +74,10 @@ impl Culprit {
         record.state = match (self.mistake, &record.state) {
             (Mistake::JoiningWhatIsBeingCreated, ScheduleState::Creating(_))
             | (Mistake::JoiningWhatIsBeingRetired, ScheduleState::Retiring(_)) => ScheduleState::Active,
-            (Mistake::TakingOverTooEarly, _) => with_hold(Hold { until: instant(0), ..hold.clone() }),
+            (Mistake::TakingOverTooEarly, _) => with_hold(Hold { until: instant(0), ..hold }),
             (Mistake::SettlingWhatIsNoLongerMine, _) if self.has_committed => {
-                let owner = Chance::from_seed(self.seed).uuid().to_string().into();
-                with_hold(Hold { owner, ..hold.clone() })
+                let owner = Chance::from_seed(self.seed).owner();
+                with_hold(Hold { owner, ..hold })
             }
             _ => record.state.clone(),
         };

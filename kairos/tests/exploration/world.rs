@@ -11,7 +11,7 @@ use kairos::clock::{Clock, ManualClock, later};
 use kairos::page::PageRequest;
 use kairos::retry::Backoff;
 use kairos::scheduler::{ReconcileMode, ReconcileReport, SchedulerConfig};
-use kairos::{Error, ErrorKind, Hold, Process, Registration, Schedule, ScheduleId, ScheduleState, Scheduler};
+use kairos::{Error, ErrorKind, Hold, Owner, Process, Registration, Schedule, ScheduleId, ScheduleState, Scheduler};
 use kairos_memory::{MemoryQueue, MemorySchedules, MemoryStore};
 
 use crate::request::{Answer, Request};
@@ -100,7 +100,7 @@ impl Memory {
         }
     }
 
-    /// A scheduler whose tokens no other one draws.
+    /// A scheduler whose owners no other one draws.
     fn scheduler(&self) -> Scheduler {
         Scheduler::new(self.store.clone(), self.schedules.clone(), self.queue.clone(), self.clock.clone())
             .with_config(config())
@@ -128,7 +128,7 @@ impl World {
         }
         let mut world = memory.contents(BTreeSet::new());
         if start == Start::Abandoned {
-            let hold = Hold { owner: "a call that died".into(), until: instant(0) };
+            let hold = Hold { owner: Owner::from_u128(1), until: instant(0) };
             world.records[0].state = ScheduleState::Creating(hold);
             world.records[0].trigger_arn = None;
             world.triggers.clear();

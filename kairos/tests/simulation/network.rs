@@ -10,7 +10,7 @@ use kairos::backend::*;
 use kairos::clock::{Clock as _, ClockExt as _, ManualClock, later};
 use kairos::page::{Page, PageRequest};
 use kairos::{
-    Error, ErrorKind, Execution, ExecutionId, ExecutionState, Process, ProcessId, Result, Schedule, ScheduleId,
+    Error, ErrorKind, Execution, ExecutionId, ExecutionState, Owner, Process, ProcessId, Result, Schedule, ScheduleId,
 };
 
 use crate::climate::{Climate, Dice};
@@ -367,7 +367,7 @@ impl<B: History> History for Reached<B> {
         claimed
     }
 
-    async fn renew(&self, id: ExecutionId, owner: &str, until: Timestamp) -> Result<()> {
+    async fn renew(&self, id: ExecutionId, owner: Owner, until: Timestamp) -> Result<()> {
         let doubt = self.journal.doubt(id, Event::Unrenewed(self.caller));
         self.network.carry(self.caller, Service::History, self.inner.renew(id, owner, until)).await?;
         doubt.settle();

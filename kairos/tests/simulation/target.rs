@@ -70,9 +70,9 @@ impl Targets {
 
 #[async_trait]
 impl Invoker for Targets {
-    async fn invoke(&self, invocation: &Invocation) -> Result<()> {
-        self.check(invocation);
-        self.network.carry(self.worker, Service::Target, self.act(invocation)).await?;
+    async fn invoke(&self, invocation: Invocation) -> Result<()> {
+        self.check(&invocation);
+        self.network.carry(self.worker, Service::Target, self.act(&invocation)).await?;
         self.journal.answered(invocation.execution_id, self.worker);
         Ok(())
     }

@@ -16,7 +16,7 @@ use crate::invoker::with_timeouts;
 
 async fn error_of(target: &str, rule: impl Fn(&Seen) -> Option<Answer> + Send + Sync + 'static) -> Option<Error> {
     let (clock, wire) = (clock(), Wire::new(&clock()).with_rule(rule));
-    invoker(&wire, &clock).invoke(&invocation(target)).await.err()
+    invoker(&wire, &clock).invoke(invocation(target)).await.err()
 }
 
 async fn kind_of(target: &str, service: &'static str, code: &'static str, status: u16) -> ErrorKind {
@@ -301,7 +301,7 @@ async fn an_executor_without_credentials_of_its_own_does_not_condemn_what_it_exe
     let nothing = provide_credentials_fn(async || Err(CredentialsError::provider_error("the machine does not answer")));
     let config = wire.config().to_builder().credentials_provider(SharedCredentialsProvider::new(nothing)).build();
     let invoker = AwsInvoker::new(&config, std::sync::Arc::new(clock));
-    let error = invoker.invoke(&invocation(FUNCTION)).await.unwrap_err();
+    let error = invoker.invoke(invocation(FUNCTION)).await.unwrap_err();
     assert!(error.is_retryable(), "{error}: {:?}", std::error::Error::source(&error));
 }
 
@@ -311,7 +311,7 @@ async fn a_call_ends_though_nobody_answers() {
     let timeouts = TimeoutConfig::builder().operation_timeout(Duration::from_millis(20)).build();
     let config = wire.config().to_builder().timeout_config(timeouts).build();
     let invoker = AwsInvoker::new(&config, std::sync::Arc::new(clock));
-    assert_eq!(invoker.invoke(&invocation(FUNCTION)).await.unwrap_err().kind(), ErrorKind::Timeout);
+    assert_eq!(invoker.invoke(invocation(FUNCTION)).await.unwrap_err().kind(), ErrorKind::Timeout);
 }
 
 #[test]

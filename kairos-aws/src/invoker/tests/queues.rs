@@ -21,7 +21,7 @@ fn calls(wire: &Wire) -> (usize, usize) {
 async fn a_hundred_at_once_ask_for_a_queue_once() {
     let (clock, wire) = (clock(), Wire::new(&clock()).closed());
     let (invoker, call) = (invoker(&wire, &clock), invocation(QUEUE));
-    let mut all = join_all((0..100).map(|_| invoker.invoke(&call))).boxed();
+    let mut all = join_all((0..100).map(|_| invoker.invoke(call.clone()))).boxed();
     assert!((&mut all).now_or_never().is_none());
     wire.open(1);
     assert!((&mut all).now_or_never().is_none());
@@ -42,7 +42,7 @@ async fn where_one_may_not_ask_or_goes_away_the_others_ask_for_themselves() {
     });
     let clock = clock();
     let (invoker, call) = (invoker(&wire, &clock), invocation(QUEUE));
-    let (mut one, mut two) = (invoker.invoke(&call), invoker.invoke(&call));
+    let (mut one, mut two) = (invoker.invoke(call.clone()), invoker.invoke(call.clone()));
     wire.open(1);
     assert!((&mut one).now_or_never().is_none() && (&mut two).now_or_never().is_none());
     assert_eq!(calls(&wire), (1, 0));
@@ -52,11 +52,11 @@ async fn where_one_may_not_ask_or_goes_away_the_others_ask_for_themselves() {
     assert_eq!(calls(&wire), (2, 0));
 
     // The second asks now, and goes away while a third waits for it.
-    let mut three = invoker.invoke(&call);
+    let mut three = invoker.invoke(call.clone());
     assert!((&mut three).now_or_never().is_none());
     drop(two);
     wire.open(1);
     three.await.unwrap();
-    invoker.invoke(&call).await.unwrap();
+    invoker.invoke(call.clone()).await.unwrap();
     assert_eq!(calls(&wire), (3, 2));
 }

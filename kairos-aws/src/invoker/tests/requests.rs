@@ -15,7 +15,7 @@ const EXECUTION: &str = "a638e36a-e7ee-5f05-bed7-1706ff8d8d37";
 
 async fn sent(target: &str, service: &str) -> Vec<Seen> {
     let (clock, wire) = (clock(), Wire::new(&clock()));
-    invoker(&wire, &clock).invoke(&invocation(target).with_attempt(3)).await.unwrap();
+    invoker(&wire, &clock).invoke(invocation(target).with_attempt(3)).await.unwrap();
     wire.seen(service)
 }
 
@@ -44,7 +44,7 @@ async fn a_task_is_run_under_its_execution_id_and_the_same_at_each_try() {
     let (clock, wire) = (clock(), Wire::new(&clock()));
     let invoker = invoker(&wire, &clock);
     for attempt in [1, 2] {
-        invoker.invoke(&invocation(CLUSTER).with_attempt(attempt)).await.unwrap();
+        invoker.invoke(invocation(CLUSTER).with_attempt(attempt)).await.unwrap();
     }
     let seen = wire.seen("ecs");
     assert_eq!(seen[0].host, "ecs.us-east-1.amazonaws.com");
@@ -79,7 +79,7 @@ const EVERYTHING: &str = r#"{
 #[tokio::test]
 async fn all_that_a_task_may_say_is_sent_in_the_same_words() {
     let (clock, wire) = (clock(), Wire::new(&clock()));
-    invoker(&wire, &clock).invoke(&invocation(CLUSTER).with_payload(EVERYTHING)).await.unwrap();
+    invoker(&wire, &clock).invoke(invocation(CLUSTER).with_payload(EVERYTHING)).await.unwrap();
     let mut sent = wire.seen("ecs")[0].json();
     for own in ["cluster", "clientToken", "startedBy"] {
         sent.as_object_mut().unwrap().remove(own).unwrap();
@@ -100,10 +100,10 @@ async fn the_largest_overrides_are_sent() {
         invocation(CLUSTER).with_payload(task.to_string())
     };
     let mut most = 0;
-    while invoker.invoke(&task(most + 1_024)).await.is_ok() {
+    while invoker.invoke(task(most + 1_024)).await.is_ok() {
         most += 1_024;
     }
-    while invoker.invoke(&task(most + 1)).await.is_ok() {
+    while invoker.invoke(task(most + 1)).await.is_ok() {
         most += 1;
     }
     let sent = wire.seen("ecs").pop().unwrap().body;
@@ -136,12 +136,12 @@ async fn nothing_is_sent_in_place_of_parameters_that_are_absent() {
     let (clock, wire) = (clock(), Wire::new(&clock()));
     let invoker = invoker(&wire, &clock);
     for target in [FUNCTION, MACHINE] {
-        invoker.invoke(&invocation(target).without_payload()).await.unwrap();
+        invoker.invoke(invocation(target).without_payload()).await.unwrap();
     }
     assert_eq!(wire.seen("lambda")[0].body, "");
     assert!(wire.seen("states")[0].json().get("input").is_none());
     // An event must have a detail.
-    invoker.invoke(&invocation(BUS).without_payload()).await.unwrap();
+    invoker.invoke(invocation(BUS).without_payload()).await.unwrap();
     assert_eq!(wire.seen("events")[0].json()["Entries"][0]["Detail"], "{}");
 }
 
@@ -178,7 +178,7 @@ async fn a_queue_is_asked_for_once_and_gets_the_parameters_and_the_attributes() 
     let (clock, wire) = (clock(), Wire::new(&clock()));
     let invoker = invoker(&wire, &clock);
     for attempt in [3, 4] {
-        invoker.invoke(&invocation(QUEUE).with_attempt(attempt)).await.unwrap();
+        invoker.invoke(invocation(QUEUE).with_attempt(attempt)).await.unwrap();
     }
     let seen = wire.seen("sqs");
     let [url, first, second] = &seen[..] else { panic!("{seen:?}") };
@@ -212,7 +212,7 @@ async fn a_queue_that_is_gone_is_asked_for_again() {
     });
     let invoker = invoker(&wire, &clock);
     for _ in 0..2 {
-        assert_eq!(invoker.invoke(&invocation(QUEUE)).await.unwrap_err().kind(), ErrorKind::NotFound);
+        assert_eq!(invoker.invoke(invocation(QUEUE)).await.unwrap_err().kind(), ErrorKind::NotFound);
     }
     assert_eq!(wire.seen("sqs").len(), 4);
 }
@@ -231,7 +231,7 @@ async fn a_target_is_called_in_its_own_region_and_partition() {
         ("arn:aws:events:eu-west-1:123456789012:event-bus/a", "events", "events.eu-west-1.amazonaws.com"),
     ] {
         let (clock, wire) = (clock(), Wire::new(&clock()));
-        invoker(&wire, &clock).invoke(&invocation(target)).await.unwrap();
+        invoker(&wire, &clock).invoke(invocation(target)).await.unwrap();
         let seen = wire.seen(service).remove(0);
         assert_eq!(seen.host, host);
         assert!(host.contains(&format!(".{}.", seen.region())), "signed for {}", seen.region());
@@ -246,7 +246,7 @@ async fn an_endpoint_that_is_configured_holds_for_every_service_and_region() {
     let config = wire.config().to_builder().endpoint_url("http://127.0.0.1:4566").build();
     let invoker = super::AwsInvoker::new(&config, std::sync::Arc::new(clock));
     for target in [FUNCTION, MACHINE, TOPIC, QUEUE, CLUSTER, BUS, "arn:aws:sqs:eu-west-1:123456789012:otra"] {
-        invoker.invoke(&invocation(target)).await.unwrap();
+        invoker.invoke(invocation(target)).await.unwrap();
     }
     for (service, calls) in
         [("sts", 1), ("lambda", 1), ("states", 1), ("sns", 1), ("ecs", 1), ("events", 1), ("sqs", 4)]
@@ -260,19 +260,19 @@ async fn an_endpoint_that_is_configured_holds_for_every_service_and_region() {
 async fn a_role_is_assumed_as_configured() {
     let (clock, wire) = (clock(), Wire::new(&clock()));
     let plain = invoker(&wire, &clock);
-    plain.invoke(&invocation(FUNCTION)).await.unwrap();
+    plain.invoke(invocation(FUNCTION)).await.unwrap();
     let config = SessionConfig::default()
         .with_name("kairos@prod")
         .with_external_id("acme:1")
         .with_duration(std::time::Duration::from_secs(900))
         .with_one_per_process();
     let configured = invoker(&wire, &clock).with_sessions(config).unwrap();
-    configured.invoke(&invocation(FUNCTION)).await.unwrap();
+    configured.invoke(invocation(FUNCTION)).await.unwrap();
     let mut other = process(FUNCTION);
     other.name = "日 ".repeat(40);
     other.id = ProcessId::of(&other.name);
     for _ in 0..2 {
-        configured.invoke(&invocation_of(other.clone())).await.unwrap();
+        configured.invoke(invocation_of(other.clone())).await.unwrap();
     }
 
     let seen = wire.seen("sts");
@@ -319,7 +319,7 @@ async fn what_a_service_would_refuse_is_refused_before_anything_is_sent() {
     unnamed.name = "x".repeat(129);
     calls.push((invocation_of(unnamed), ErrorKind::Invalid, "nombre"));
     for (invocation, kind, field) in calls {
-        let error = invoker.invoke(&invocation).await.unwrap_err();
+        let error = invoker.invoke(invocation.clone()).await.unwrap_err();
         assert_eq!((error.kind(), error.faults()[0].field), (kind, field), "{error}");
         assert!(error.to_string().starts_with(&format!("invoke {}", invocation.target)), "{error}");
     }
@@ -342,7 +342,7 @@ async fn the_kinds_whose_features_are_on_are_called_and_no_others() {
     ];
     assert_eq!(invoker.capabilities().kinds, kinds.into());
     for target in ["arn:aws:kinesis:us-east-1:123456789012:stream/clics", "kairos:task:a", "https://example.com/"] {
-        assert_eq!(invoker.invoke(&invocation(target)).await.unwrap_err().kind(), ErrorKind::Unsupported);
+        assert_eq!(invoker.invoke(invocation(target)).await.unwrap_err().kind(), ErrorKind::Unsupported);
     }
     assert!(wire.seen("sts").is_empty());
 }

@@ -25,7 +25,7 @@ async fn a_hundred_at_once_assume_a_role_once() {
     let (clock, wire) = (clock(), Wire::new(&clock()).closed());
     let invoker = invoker(&wire, &clock);
     let calls = (0..100).map(|call| invocation([FUNCTION, MACHINE, TOPIC, QUEUE][call % 4])).collect::<Vec<_>>();
-    let mut all = join_all(calls.iter().map(|call| invoker.invoke(call))).boxed();
+    let mut all = join_all(calls.into_iter().map(|call| invoker.invoke(call))).boxed();
     assert!((&mut all).now_or_never().is_none());
     assert_eq!(wire.seen("sts").len(), 1);
     wire.open(1_000);
@@ -50,7 +50,7 @@ async fn a_failure_is_for_those_who_wait_for_it_and_not_for_those_who_come_later
     );
     let invoker = invoker(&wire, &clock);
     let call = invocation(FUNCTION);
-    let mut all = join_all((0..100).map(|_| invoker.invoke(&call))).boxed();
+    let mut all = join_all((0..100).map(|_| invoker.invoke(call.clone()))).boxed();
     assert!((&mut all).now_or_never().is_none());
     wire.open(1_000);
     for answer in all.await {
@@ -67,7 +67,7 @@ async fn a_failure_is_for_those_who_wait_for_it_and_not_for_those_who_come_later
         assert!(std::error::Error::source(&error).is_some());
     }
     assert_eq!((wire.seen("sts").len(), wire.seen("lambda").len()), (1, 0));
-    invoker.invoke(&call).await.unwrap();
+    invoker.invoke(call.clone()).await.unwrap();
     assert_eq!(wire.seen("sts").len(), 2);
 }
 
@@ -81,11 +81,11 @@ async fn who_comes_when_a_failure_is_known_does_not_get_it_though_others_still_w
     });
     let invoker = invoker(&wire, &clock);
     let call = invocation(FUNCTION);
-    let (mut first, mut second) = (invoker.invoke(&call), invoker.invoke(&call));
+    let (mut first, mut second) = (invoker.invoke(call.clone()), invoker.invoke(call.clone()));
     assert!((&mut first).now_or_never().is_none() && (&mut second).now_or_never().is_none());
     wire.open(2);
     first.await.unwrap_err();
-    invoker.invoke(&call).await.unwrap();
+    invoker.invoke(call.clone()).await.unwrap();
     second.await.unwrap_err();
     assert_eq!(wire.seen("sts").len(), 2);
 }
@@ -110,7 +110,7 @@ async fn the_session_that_was_not_used_for_longest_is_forgotten_first() {
         clock.advance(Duration::from_secs(1));
         let mut process = process(FUNCTION);
         process.role = Some(format!("arn:aws:iam::123456789012:role/{name}"));
-        invoker.invoke(&invocation_of(process)).await.unwrap();
+        invoker.invoke(invocation_of(process)).await.unwrap();
     }
     assert_eq!(keys(&wire), ["ASIA1", "ASIA2", "ASIA1", "ASIA3", "ASIA1", "ASIA4"]);
 }
@@ -120,8 +120,8 @@ async fn who_waits_goes_on_when_the_one_who_began_goes_away() {
     let (clock, wire) = (clock(), Wire::new(&clock()).closed());
     let invoker = invoker(&wire, &clock);
     let call = invocation(FUNCTION);
-    let mut first = invoker.invoke(&call);
-    let mut second = invoker.invoke(&call);
+    let mut first = invoker.invoke(call.clone());
+    let mut second = invoker.invoke(call.clone());
     assert!((&mut first).now_or_never().is_none() && (&mut second).now_or_never().is_none());
     drop(first);
     wire.open(1_000);
@@ -131,11 +131,11 @@ async fn who_waits_goes_on_when_the_one_who_began_goes_away() {
     // If all of them go away, whoever comes next begins anew.
     let (clock, wire) = (super::clock(), Wire::new(&clock).closed());
     let invoker = super::invoker(&wire, &clock);
-    let mut first = invoker.invoke(&call);
+    let mut first = invoker.invoke(call.clone());
     assert!((&mut first).now_or_never().is_none());
     drop(first);
     wire.open(1_000);
-    invoker.invoke(&call).await.unwrap();
+    invoker.invoke(call.clone()).await.unwrap();
     assert_eq!(wire.seen("sts").len(), 2);
 }
 
@@ -144,13 +144,13 @@ async fn a_session_is_renewed_before_it_ends_by_one_of_those_who_use_it() {
     let (clock, wire) = (clock(), Wire::new(&clock()));
     let invoker = invoker(&wire, &clock);
     let call = invocation(FUNCTION);
-    invoker.invoke(&call).await.unwrap();
+    invoker.invoke(call.clone()).await.unwrap();
     clock.advance(Duration::from_secs(55 * 60 - 1));
-    invoker.invoke(&call).await.unwrap();
+    invoker.invoke(call.clone()).await.unwrap();
     assert_eq!(keys(&wire), ["ASIA1", "ASIA1"]);
     clock.advance(Duration::from_secs(151));
-    join_all((0..20).map(|_| invoker.invoke(&call))).await.into_iter().for_each(|answer| answer.unwrap());
-    invoker.invoke(&call).await.unwrap();
+    join_all((0..20).map(|_| invoker.invoke(call.clone()))).await.into_iter().for_each(|answer| answer.unwrap());
+    invoker.invoke(call.clone()).await.unwrap();
     assert_eq!(wire.seen("sts").len(), 2);
     assert_eq!(keys(&wire).last().unwrap(), "ASIA2");
 }
@@ -161,11 +161,11 @@ async fn who_calls_while_a_session_is_renewed_does_not_wait() {
     wire.open(1);
     let invoker = invoker(&wire, &clock);
     let call = invocation(FUNCTION);
-    invoker.invoke(&call).await.unwrap();
+    invoker.invoke(call.clone()).await.unwrap();
     clock.advance(Duration::from_secs(58 * 60));
-    let mut renewing = invoker.invoke(&call);
+    let mut renewing = invoker.invoke(call.clone());
     assert!((&mut renewing).now_or_never().is_none());
-    invoker.invoke(&call).await.unwrap();
+    invoker.invoke(call.clone()).await.unwrap();
     assert_eq!(keys(&wire), ["ASIA1"; 2]);
     wire.open(1);
     renewing.await.unwrap();
@@ -187,17 +187,17 @@ async fn a_session_that_cannot_be_renewed_is_used_to_its_end() {
     let wire = only_once(&clock);
     let invoker = invoker(&wire, &clock);
     let call = invocation(FUNCTION);
-    invoker.invoke(&call).await.unwrap();
+    invoker.invoke(call.clone()).await.unwrap();
     clock.advance(Duration::from_secs(58 * 60));
     for _ in 0..5 {
-        invoker.invoke(&call).await.unwrap();
+        invoker.invoke(call.clone()).await.unwrap();
     }
     assert_eq!(wire.seen("sts").len(), 2, "not at each call");
     clock.advance(Duration::from_secs(20));
-    invoker.invoke(&call).await.unwrap();
+    invoker.invoke(call.clone()).await.unwrap();
     assert_eq!(wire.seen("sts").len(), 3);
     clock.advance(Duration::from_secs(100));
-    assert_eq!(invoker.invoke(&call).await.unwrap_err().kind(), ErrorKind::Unavailable);
+    assert_eq!(invoker.invoke(call.clone()).await.unwrap_err().kind(), ErrorKind::Unavailable);
     assert_eq!(keys(&wire), ["ASIA1"; 7]);
 }
 
@@ -218,10 +218,10 @@ async fn a_revoked_session_is_dropped_and_the_call_made_again() {
         let wire = revoking(&clock, code);
         let invoker = invoker(&wire, &clock);
         // Used by another target meanwhile, so that the session is not a fresh one.
-        invoker.invoke(&invocation(TOPIC)).await.unwrap();
+        invoker.invoke(invocation(TOPIC)).await.unwrap();
         clock.advance(Duration::from_secs(60));
         let call = invocation(FUNCTION);
-        join_all((0..3).map(|_| invoker.invoke(&call))).await.into_iter().for_each(|answer| answer.unwrap());
+        join_all((0..3).map(|_| invoker.invoke(call.clone()))).await.into_iter().for_each(|answer| answer.unwrap());
         assert_eq!(wire.seen("sts").len(), 2, "{code}");
         let keys = keys(&wire);
         assert_eq!(keys.iter().filter(|key| *key == "ASIA2").count(), 3, "{code}: {keys:?}");
@@ -237,7 +237,7 @@ async fn a_call_is_made_twice_at_most() {
         }),
     );
     let invoker = invoker(&wire, &clock);
-    assert_eq!(invoker.invoke(&invocation(FUNCTION)).await.unwrap_err().kind(), ErrorKind::Denied);
+    assert_eq!(invoker.invoke(invocation(FUNCTION)).await.unwrap_err().kind(), ErrorKind::Denied);
     assert_eq!((wire.seen("sts").len(), wire.seen("lambda").len()), (2, 2));
 }
 
@@ -251,7 +251,7 @@ async fn a_role_that_may_not_do_something_is_not_assumed_for_each_message_of_it(
     );
     let invoker = invoker(&wire, &clock);
     for _ in 0..10 {
-        assert_eq!(invoker.invoke(&invocation(FUNCTION)).await.unwrap_err().kind(), ErrorKind::Denied);
+        assert_eq!(invoker.invoke(invocation(FUNCTION)).await.unwrap_err().kind(), ErrorKind::Denied);
     }
     assert_eq!((wire.seen("sts").len(), wire.seen("lambda").len()), (1, 10));
 }
@@ -271,7 +271,7 @@ async fn each_role_and_if_asked_for_each_process_has_its_own_session() {
         other_role.role = Some("arn:aws:iam::123456789012:role/kairos-otro".into());
         for process in [process(FUNCTION), other_process, other_role, process(FUNCTION)] {
             clock.advance(Duration::from_secs(1));
-            invoker.invoke(&invocation_of(process)).await.unwrap();
+            invoker.invoke(invocation_of(process)).await.unwrap();
         }
         assert_eq!(keys(&wire), expected, "{config:?}");
     }

@@ -63,7 +63,7 @@ impl Part for Calling {
         let mut outcomes = Outcomes::new();
         let [function, machine, topic, queue] = &self.targets;
         for (name, target) in [("function", function), ("state machine", machine), ("topic", topic), ("queue", queue)] {
-            outcomes.insert(name, told(invoker.invoke(&invocation(process("ventas", role, target))).await));
+            outcomes.insert(name, told(invoker.invoke(invocation(process("ventas", role, target))).await));
         }
         // A role need not be allowed to look at a state machine or topic, and this one is not.
         for (name, target) in [
@@ -108,14 +108,14 @@ async fn a_role_lets_in_its_executor_under_its_external_id_and_nobody_else() {
     let own = site.acting_as(&executor).await;
     let with = |sessions| AwsInvoker::new(&own, Arc::new(SystemClock)).with_sessions(sessions).unwrap();
 
-    with(SessionConfig::default().with_external_id(EXTERNAL_ID)).invoke(&call).await.unwrap();
+    with(SessionConfig::default().with_external_id(EXTERNAL_ID)).invoke(call.clone()).await.unwrap();
     let strange = invoker(&site.acting_as(&stranger).await);
     for (who, invoker) in [
         ("another external id", with(SessionConfig::default().with_external_id("otra"))),
         ("none", with(SessionConfig::default())),
         ("another executor", strange),
     ] {
-        let error = invoker.invoke(&call).await.unwrap_err();
+        let error = invoker.invoke(call.clone()).await.unwrap_err();
         assert_eq!((error.kind(), error.subject()), (ErrorKind::Denied, Some(&*role)), "{who}: {error}");
         assert!(error.message().contains(&format!("may not do sts:AssumeRole on {role}")), "{who}: {error}");
         assert!(error.message().contains("the role's trust policy, which may ask for an external id"), "{error}");
@@ -125,12 +125,12 @@ async fn a_role_lets_in_its_executor_under_its_external_id_and_nobody_else() {
     // A session for each process carries tags, which the role must let in too. That it carries a source identity this server does not
     // look at; nor does it ask whether the executor's own policy lets it set either.
     let per_process = SessionConfig::default().with_external_id(EXTERNAL_ID).with_one_per_process();
-    let error = with(per_process.clone()).invoke(&call).await.unwrap_err();
+    let error = with(per_process.clone()).invoke(call.clone()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Denied);
     assert!(error.message().contains(&format!("may not do sts:TagSession on {role}")), "{error}");
     site.trust(&role, &site.document("process-sessions.trust")).await;
     site.allow(&executor, "sesiones", &site.policy("executor-sessions")).await;
-    with(per_process).invoke(&call).await.unwrap();
+    with(per_process).invoke(call.clone()).await.unwrap();
 }
 
 /// The role as which a trigger calls the dispatcher. This server calls it as the root user, so that the role is tried by hand.

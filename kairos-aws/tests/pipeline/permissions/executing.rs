@@ -12,7 +12,7 @@ use kairos::backend::{
 use kairos::clock::{Clock as _, SystemClock, later};
 use kairos::executor::{ExecutorConfig, Verdict};
 use kairos::page::PageRequest;
-use kairos::{Error, ErrorKind, ExecutionState, Executor, Failure, Hold, Origin, Process, ProcessId, WorkItem};
+use kairos::{Error, ErrorKind, ExecutionState, Executor, Failure, Hold, Origin, Owner, Process, ProcessId, WorkItem};
 use kairos_aws::{AwsInvoker, DynamoHistory, SessionConfig};
 use serde_json::json;
 
@@ -76,7 +76,7 @@ impl Part for Executing {
         let [runs, dies, waits] = [("run", &*target), ("bury", "kairos:task:nada"), ("wait", &target)]
             .map(|(name, target)| due(process(name, &role, target)));
         let now = SystemClock.now();
-        let other = Hold { owner: "otro".into(), until: later(now, Duration::from_secs(3_600)) };
+        let other = Hold { owner: Owner::from_u128(1), until: later(now, Duration::from_secs(3_600)) };
         history(site, &site.root).claim(&Claim::new(waits.clone(), other, now)).await.unwrap();
         let messages = [runs.clone(), dies, waits].map(Message::new);
         for sent in site.config.queue(&site.root).unwrap().send(&messages).await.unwrap() {
@@ -168,10 +168,11 @@ impl Part for Operating {
         let (queue, history) = (site.config.queue(&site.root).unwrap(), history(site, &site.root));
         let work = due(process("ventas", "arn:aws:iam::123456789012:role/x", "kairos:task:nada"));
         let now = SystemClock.now();
-        let hold = Hold { owner: "yo".into(), until: later(now, Duration::from_secs(60)) };
+        let hold = Hold { owner: Owner::from_u128(2), until: later(now, Duration::from_secs(60)) };
         history.claim(&Claim::new(work.clone(), hold, now)).await.unwrap();
         let failure = Failure::from(&Error::new(ErrorKind::Rejected, "roto"));
-        let dead = Outcome::new(work.execution_id, "yo", ExecutionState::Dead, now).with_failure(failure.clone());
+        let dead = Outcome::new(work.execution_id, Owner::from_u128(2), ExecutionState::Dead, now)
+            .with_failure(failure.clone());
         history.record(&dead).await.unwrap();
         queue.send(&[Message::new(work.clone())]).await.unwrap().remove(0).unwrap();
         let delivery = queue.receive(1, WAIT).await.unwrap().remove(0);

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
 use kairos::backend::{Claim, Claimed, ExecutionFilter, History, Outcome};
 use kairos::page::{Page, PageRequest};
-use kairos::{Error, ErrorKind, Execution, ExecutionId, ExecutionState, Failure, Result, conformance};
+use kairos::{Error, ErrorKind, Execution, ExecutionId, ExecutionState, Failure, Owner, Result, conformance};
 use kairos_memory::MemoryHistory;
 
 use super::assert_found;
@@ -166,15 +166,15 @@ impl History for Mutant {
         Ok(flawed)
     }
 
-    async fn renew(&self, id: ExecutionId, owner: &str, until: Timestamp) -> Result<()> {
-        if let Some(claim) = self.claims.lock().unwrap().get_mut(&id).filter(|claim| *claim.hold.owner == *owner) {
+    async fn renew(&self, id: ExecutionId, owner: Owner, until: Timestamp) -> Result<()> {
+        if let Some(claim) = self.claims.lock().unwrap().get_mut(&id).filter(|claim| claim.hold.owner == owner) {
             claim.hold.until = until;
         }
         match self.flaw {
             Flaw::RenewsNothing => Ok(()),
             Flaw::LetsAnyoneRenew => {
-                let owner = self.last_claim(id).map_or_else(|| owner.into(), |claim| claim.hold.owner);
-                self.inner.renew(id, &owner, until).await
+                let owner = self.last_claim(id).map_or(owner, |claim| claim.hold.owner);
+                self.inner.renew(id, owner, until).await
             }
             _ => self.inner.renew(id, owner, until).await,
         }

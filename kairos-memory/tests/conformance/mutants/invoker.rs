@@ -72,13 +72,13 @@ struct Mutant {
 
 #[async_trait]
 impl Invoker for Mutant {
-    async fn invoke(&self, invocation: &Invocation) -> Result<()> {
+    async fn invoke(&self, invocation: Invocation) -> Result<()> {
         let is_new = self.seen.lock().unwrap().insert(invocation.execution_id);
         let error = |kind| Err(Error::new(kind, "the flaw"));
         let mut invocation = invocation.clone();
         match self.flaw {
             Flaw::AnswersWithoutCalling => return Ok(()),
-            Flaw::CallsTwice => self.inner.invoke(&invocation).await?,
+            Flaw::CallsTwice => self.inner.invoke(invocation.clone()).await?,
             Flaw::RefusesLateTries if invocation.attempt > 100 => return error(ErrorKind::Rejected),
             Flaw::ChangesPayloads => invocation.payload = invocation.payload.map(|text| text.replace(' ', "").into()),
             Flaw::RefusesToRepeat if !is_new => return error(ErrorKind::Conflict),
@@ -93,7 +93,7 @@ impl Invoker for Mutant {
                     tokio::task::yield_now().await;
                 }
                 tokio::task::yield_now().await;
-                let result = self.inner.invoke(&invocation).await;
+                let result = self.inner.invoke(invocation.clone()).await;
                 self.busy.store(false, Ordering::Relaxed);
                 return result;
             }
@@ -103,7 +103,7 @@ impl Invoker for Mutant {
         if !self.capabilities().kinds.contains(&invocation.target.kind()) {
             return error(ErrorKind::Unsupported);
         }
-        match (self.flaw, self.inner.invoke(&invocation).await) {
+        match (self.flaw, self.inner.invoke(invocation.clone()).await) {
             (Flaw::RetriesUnknownTasks, Err(_)) if invocation.target.task().is_some() => error(ErrorKind::Unavailable),
             (Flaw::RetriesMissingTargets, Err(_)) if invocation.target.kind() == TargetKind::Lambda => {
                 error(ErrorKind::Timeout)

@@ -2,12 +2,12 @@
 
 use futures_util::future::join_all;
 
-use super::{Desk, FIRST, LONG, SECOND, SHORT};
+use super::{Desk, FIRST, LONG, SECOND, SHORT, THIRD};
 use crate::backend::{Claim, Claimed};
 use crate::clock::later;
 use crate::conformance::samples::work;
 use crate::conformance::support::{Verdict, ensure, expect_same, mark};
-use crate::model::{ExecutionState, Hold, Origin, WorkItem};
+use crate::model::{ExecutionState, Hold, Origin, Owner, WorkItem};
 
 pub(super) async fn an_unknown_execution_is_granted(desk: &Desk<'_>) -> Verdict {
     for redriven in [false, true] {
@@ -21,7 +21,7 @@ pub(super) async fn a_live_claim_holds_others_off(desk: &Desk<'_>) -> Verdict {
     let work = desk.work();
     let now = desk.now();
     let until = later(now, LONG);
-    let first = Claim::new(work.clone(), Hold { owner: FIRST.into(), until }, now);
+    let first = Claim::new(work.clone(), Hold { owner: FIRST, until }, now);
     desk.expect_granted("the first claim", desk.history.claim(&first).await, 1).await?;
     let before = desk.execution(work.execution_id).await?;
     for redriven in [false, true] {
@@ -41,10 +41,10 @@ pub(super) async fn a_claim_ends_at_its_very_end(desk: &Desk<'_>) -> Verdict {
     let work = desk.work();
     let now = desk.now();
     let until = later(now, SHORT);
-    let first = Claim::new(work.clone(), Hold { owner: FIRST.into(), until }, now);
+    let first = Claim::new(work.clone(), Hold { owner: FIRST, until }, now);
     desk.expect_granted("the first claim", desk.history.claim(&first).await, 1).await?;
     desk.time.pass(SHORT).await;
-    let hold = Hold { owner: SECOND.into(), until: later(until, LONG) };
+    let hold = Hold { owner: SECOND, until: later(until, LONG) };
     let second = Claim::new(work, hold, until);
     desk.expect_granted("a claim at the instant another ends", desk.history.claim(&second).await, 2).await
 }
@@ -85,12 +85,11 @@ pub(super) async fn a_redriven_dead_execution_is_granted_from_1(desk: &Desk<'_>)
     let work = desk.recorded(ExecutionState::Failed).await?;
     desk.expect_granted("the second claim", desk.claim(&work, SECOND, LONG, false).await, 2).await?;
     desk.record(&work, SECOND, ExecutionState::Dead).await?;
-    let third = "tercer propietario";
-    desk.expect_granted("a redriven claim of a dead execution", desk.claim(&work, third, LONG, true).await, 1).await?;
+    desk.expect_granted("a redriven claim of a dead execution", desk.claim(&work, THIRD, LONG, true).await, 1).await?;
     let execution = desk.execution(work.execution_id).await?;
     expect_same("its attempts", &execution.attempts, &1)?;
     expect_same("its state", &execution.state, &ExecutionState::Running)?;
-    desk.record(&work, third, ExecutionState::Failed).await?;
+    desk.record(&work, THIRD, ExecutionState::Failed).await?;
     desk.expect_granted("the claim after that failed", desk.claim(&work, FIRST, LONG, false).await, 2).await
 }
 
@@ -103,7 +102,7 @@ pub(super) async fn a_redriven_claim_counts_from_1_also_if_no_death_was_recorded
         desk.expect_granted(what, desk.claim(&work, SECOND, LONG, true).await, 1).await?;
         expect_same("the attempts in the record", &desk.execution(work.execution_id).await?.attempts, &1)?;
         desk.record(&work, SECOND, ExecutionState::Failed).await?;
-        let third = desk.claim(&work, "tercer propietario", LONG, false).await;
+        let third = desk.claim(&work, THIRD, LONG, false).await;
         desk.expect_granted("the claim after that failed", third, 2).await?;
     }
     Ok(())
@@ -115,7 +114,7 @@ pub(super) async fn a_backfill_reopens_a_skipped_execution(desk: &Desk<'_>) -> V
     let work = desk.recorded(ExecutionState::Failed).await?;
     desk.expect_granted("the second claim", desk.claim(&work, SECOND, LONG, false).await, 2).await?;
     desk.record(&work, SECOND, ExecutionState::Skipped).await?;
-    let third = desk.claim(&backfill(&work), "tercer propietario", LONG, false).await;
+    let third = desk.claim(&backfill(&work), THIRD, LONG, false).await;
     desk.expect_granted("the claim of a backfill of a skipped execution", third, 1).await?;
     let execution = desk.execution(work.execution_id).await?;
     expect_same("its state", &execution.state, &ExecutionState::Running)?;
@@ -133,7 +132,7 @@ pub(super) async fn a_backfill_reopens_a_skipped_execution(desk: &Desk<'_>) -> V
 
 pub(super) async fn a_redriven_execution_can_die_again(desk: &Desk<'_>) -> Verdict {
     let work = desk.recorded(ExecutionState::Dead).await?;
-    for owner in [SECOND, "tercer propietario"] {
+    for owner in [SECOND, THIRD] {
         desk.expect_granted("a redriven claim of a dead execution", desk.claim(&work, owner, LONG, true).await, 1)
             .await?;
         desk.record(&work, owner, ExecutionState::Dead).await?;
@@ -155,7 +154,7 @@ pub(super) async fn a_repeated_claim_is_the_same_attempt(desk: &Desk<'_>) -> Ver
     }
     desk.record(&work, SECOND, ExecutionState::Dead).await?;
     for _ in 0..3 {
-        let claimed = desk.claim(&work, "tercer propietario", LONG, true).await;
+        let claimed = desk.claim(&work, THIRD, LONG, true).await;
         desk.expect_granted("a redriven claim, or the same again", claimed, 1).await?;
     }
     expect_same("the attempts in the record", &desk.execution(work.execution_id).await?.attempts, &1)
@@ -164,11 +163,11 @@ pub(super) async fn a_repeated_claim_is_the_same_attempt(desk: &Desk<'_>) -> Ver
 pub(super) async fn attempts_are_counted(desk: &Desk<'_>) -> Verdict {
     let work = desk.work();
     for attempt in 1..=5 {
-        let owner = format!("propietario {attempt}");
-        let claimed = desk.claim(&work, &owner, LONG, false).await;
+        let owner = Owner::from_u128(attempt.into());
+        let claimed = desk.claim(&work, owner, LONG, false).await;
         desk.expect_granted("one claim after the other", claimed, attempt).await?;
         expect_same("the attempts in the record", &desk.execution(work.execution_id).await?.attempts, &attempt)?;
-        desk.record(&work, &owner, ExecutionState::Failed).await?;
+        desk.record(&work, owner, ExecutionState::Failed).await?;
         expect_same("the attempts in the record", &desk.execution(work.execution_id).await?.attempts, &attempt)?;
     }
     Ok(())
@@ -190,7 +189,7 @@ async fn expect_one_granted(desk: &Desk<'_>, work: &WorkItem, redriven: bool, at
     let now = desk.now();
     let until = later(now, LONG);
     let claims: Vec<_> = (0..8)
-        .map(|caller| Hold { owner: format!("a la vez {caller}").into(), until })
+        .map(|caller| Hold { owner: Owner::from_u128(caller), until })
         .map(|hold| Claim::new(work.clone(), hold, now).with_redriven(redriven))
         .collect();
     let mut granted = 0;

@@ -31,7 +31,7 @@ pub(super) async fn a_claimed_execution_is_running(desk: &Desk<'_>) -> Verdict {
         WorkItem::of_request(process.clone(), "clave ñ", desk.now()),
     ] {
         let now = desk.now();
-        let claim = Claim::new(work.clone(), Hold { owner: FIRST.into(), until: later(now, LONG) }, now);
+        let claim = Claim::new(work.clone(), Hold { owner: FIRST, until: later(now, LONG) }, now);
         desk.expect_granted("the first claim", desk.history.claim(&claim).await, 1).await?;
         expect_same("the execution", &desk.execution(work.execution_id).await?, &Execution::first_try(&work, now))?;
     }
@@ -42,7 +42,7 @@ pub(super) async fn a_later_try_shows_in_the_record(desk: &Desk<'_>) -> Verdict 
     let work = desk.recorded(ExecutionState::Failed).await?;
     desk.time.pass(SHORT).await;
     let now = desk.now();
-    let claim = Claim::new(work.clone(), Hold { owner: SECOND.into(), until: later(now, LONG) }, now);
+    let claim = Claim::new(work.clone(), Hold { owner: SECOND, until: later(now, LONG) }, now);
     desk.expect_granted("the second claim", desk.history.claim(&claim).await, 2).await?;
     let execution = desk.execution(work.execution_id).await?;
     expect_same("its state", &execution.state, &ExecutionState::Running)?;
@@ -95,7 +95,7 @@ pub(super) async fn nobody_else_renews_a_claim(desk: &Desk<'_>) -> Verdict {
     let work = desk.work();
     let now = desk.now();
     let until = later(now, LONG);
-    let claim = Claim::new(work.clone(), Hold { owner: FIRST.into(), until }, now);
+    let claim = Claim::new(work.clone(), Hold { owner: FIRST, until }, now);
     desk.expect_granted("the first claim", desk.history.claim(&claim).await, 1).await?;
     let result = desk.history.renew(work.execution_id, SECOND, later(until, LONG)).await;
     expect_refusal("a renewal by somebody else", result, LOST)?;

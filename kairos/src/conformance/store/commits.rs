@@ -60,7 +60,7 @@ pub(super) async fn rows_come_back_as_they_were_written(store: &dyn Store) -> Ve
     let row = Arc::make_mut(&mut empty.process);
     (row.parameters, row.tags) = (Some("".into()), Some([].into()));
     let mut retiring = full_pair();
-    retiring.schedule.state = ScheduleState::Retiring(samples::hold("ñ \"propietario\""));
+    retiring.schedule.state = ScheduleState::Retiring(samples::hold(3));
     retiring.schedule.process_count = Some(0);
     for pair in [pair(), full_pair(), empty, retiring] {
         store.commit(&pair_change(None, Some(&pair))).await?;
