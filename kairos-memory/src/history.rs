@@ -74,8 +74,11 @@ struct State {
     schedules: Interned<ScheduleId>,
     /// Behind by what has changed: most executions are done with, and many have expired, before anybody lists them.
     indexes: Indexes,
-    /// The slots of those that have changed, and those that the indexes have and that are no more.
+    /// The slots in which something has changed, each once, whichever executions it had meanwhile.
     changed: Vec<u32>,
+    /// Whether a slot is among them.
+    is_noted: Vec<bool>,
+    /// Those that the indexes have and that are no more.
     gone: Vec<Gone>,
     expiry: Wheel,
 }
@@ -95,8 +98,6 @@ struct Record {
     state: ExecutionState,
     /// The state in which the indexes have it.
     indexed: Option<ExecutionState>,
-    /// Whether it is among those that have changed.
-    has_changed: bool,
 }
 
 /// Who is at it, or when it ended.
@@ -188,6 +189,7 @@ impl State {
             schedules: Interned::new(),
             indexes: Indexes::default(),
             changed: Vec::new(),
+            is_noted: Vec::new(),
             gone: Vec::new(),
             expiry: Wheel::new(),
         }
@@ -226,7 +228,6 @@ impl State {
             origin: *origin,
             state: ExecutionState::Running,
             indexed: None,
-            has_changed: false,
         };
         self.insert(record)
     }
@@ -287,10 +288,13 @@ impl State {
         }
     }
 
-    /// Notes that an execution has changed.
+    /// Notes that something has changed in a slot.
     fn note(&mut self, slot: u32) {
-        let Some(record) = self.records.get_mut(slot) else { return };
-        if !std::mem::replace(&mut record.has_changed, true) {
+        let index = slot as usize;
+        if index >= self.is_noted.len() {
+            self.is_noted.resize(index + 1, false);
+        }
+        if !std::mem::replace(&mut self.is_noted[index], true) {
             self.changed.push(slot);
             self.keep_up();
         }
@@ -304,13 +308,13 @@ impl State {
 
     /// Brings the indexes to what the executions are now.
     fn sort_in(&mut self) {
-        let Self { records, changed, gone, indexes, .. } = self;
+        let Self { records, changed, is_noted, gone, indexes, .. } = self;
         indexes.update(
             gone,
             changed.drain(..).filter_map(|slot| {
-                // A slot may have been given to another execution since, and then be here twice.
-                let record = records.get_mut(slot).filter(|record| record.has_changed)?;
-                record.has_changed = false;
+                is_noted[slot as usize] = false;
+                // It may be empty by now.
+                let record = records.get_mut(slot)?;
                 let (position, before) =
                     (Position::new(record.scheduled_time, slot), record.indexed.replace(record.state));
                 Some(Change { position, process: record.process, before, after: record.state })

@@ -111,6 +111,5 @@ fn record(state: &mut State, execution: Execution, hold: Option<Hold>) -> Record
         origin,
         state: execution.state,
         indexed: None,
-        has_changed: false,
     }
 }
