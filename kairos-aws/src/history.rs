@@ -124,7 +124,7 @@ impl DynamoHistory {
             let (action, condition) = write.expressions(claim, self.retention, self.partitions, &mut expressions)?;
             write = match self.update(claim.work.execution_id, &action, &condition, expressions).await? {
                 Updated::Written(attributes) => return granted(&attributes),
-                Updated::Refused(record) => match claim::plan(claim, record.as_ref()) {
+                Updated::Refused(record) => match claim::plan(claim, record.as_deref()) {
                     Step::Answer(claimed) => return Ok(claimed),
                     Step::Write(write) => write,
                 },
@@ -243,7 +243,7 @@ enum Updated {
     /// The attributes that were written.
     Written(Item),
     /// The condition does not hold; the row as it is.
-    Refused(Option<Record>),
+    Refused(Option<Box<Record>>),
 }
 
 fn granted(attributes: &Item) -> Result<Claimed> {

@@ -11,14 +11,15 @@ use serde::{Deserialize, Serialize};
 use sha1::{Digest as _, Sha1};
 use uuid::Uuid;
 
+use super::inline::Inline;
 use super::policy::limits;
 
 macro_rules! text_id {
-    ($(#[$doc:meta])* $name:ident) => {
+    ($(#[$doc:meta])* $name:ident($text:ty)) => {
         $(#[$doc])*
         #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
         #[serde(transparent)]
-        pub struct $name(Arc<str>);
+        pub struct $name($text);
 
         impl $name {
             /// The id as text.
@@ -70,12 +71,13 @@ text_id! {
     /// assert_eq!(id.as_str(), "proceso-Y2llcnJlPz4.");
     /// assert_eq!(id.name().as_deref(), Some("cierre?>"));
     /// ```
-    ProcessId
+    ProcessId(Arc<str>)
 }
 
 text_id! {
     /// Which schedule; made by [`Specification::schedule_id`](crate::Specification::schedule_id).
-    ScheduleId
+    /// Up to 64 bytes are kept in place, as a trigger's name may be no longer: a clone is a copy.
+    ScheduleId(Inline)
 }
 
 const PROCESS_PREFIX: &str = "proceso-";

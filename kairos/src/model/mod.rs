@@ -4,6 +4,7 @@ pub mod container_task;
 mod execution;
 mod hold;
 mod id;
+mod inline;
 mod message;
 pub(crate) mod payload;
 mod placeholders;
