@@ -86,7 +86,11 @@ pub(crate) fn to_item(row: &impl Serialize) -> Result<Item> {
 
 /// What an item means. Attributes that are unknown are passed over, whatever they hold.
 pub(crate) fn from_item<T: DeserializeOwned>(item: &Item) -> Result<T> {
-    T::deserialize(MapDeserializer::new(fields(item))).map_err(|error| unreadable_row().with_source(error))
+    let read = || MapDeserializer::new(fields(item));
+    // Of one that cannot be read, a second look tells which attribute it is. Nearly all can, and are not burdened with that.
+    T::deserialize(read())
+        .or_else(|_| serde_path_to_error::deserialize(read()))
+        .map_err(|error| unreadable_row().with_source(error))
 }
 
 fn to_attribute(value: Value) -> AttributeValue {
@@ -177,10 +181,10 @@ mod tests {
         item.insert("Lista".into(), AttributeValue::L(vec![AttributeValue::N("-1.5".into())]));
         assert_eq!(from_item::<Process>(&item).unwrap(), process);
         for (name, value, what) in [
-            ("FechaCreacion", AttributeValue::S("ayer".into()), "four digit integer as year"),
-            ("VentanaMinutos", AttributeValue::N("-1".into()), "-1"),
-            ("VentanaMinutos", AttributeValue::N("uno".into()), "uno is no number"),
-            ("Nombre", AttributeValue::Null(true), "invalid type: unit value, expected a string"),
+            ("FechaCreacion", AttributeValue::S("ayer".into()), "FechaCreacion: "),
+            ("VentanaMinutos", AttributeValue::N("-1".into()), "VentanaMinutos: invalid value: integer `-1`"),
+            ("VentanaMinutos", AttributeValue::N("uno".into()), "VentanaMinutos: uno is no number"),
+            ("Nombre", AttributeValue::Null(true), "Nombre: invalid type: unit value, expected a string"),
             ("Nombre", AttributeValue::B(vec![1].into()), "missing field `Nombre`"),
         ] {
             let mut broken = item.clone();
