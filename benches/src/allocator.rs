@@ -22,11 +22,11 @@ pub(crate) fn counted<T>(work: impl FnOnce() -> T) -> (T, Stats) {
     (result, region.change())
 }
 
-/// How much has been allocated and not freed so far, of what was counted.
+/// By how many bytes more has been allocated than freed so far, while that was counted. Less than none, where what was there before was freed.
 #[cfg(feature = "aws")]
-pub(crate) fn held() -> usize {
+pub(crate) fn held() -> isize {
     let stats = COUNTING.stats();
-    stats.bytes_allocated.saturating_sub(stats.bytes_deallocated)
+    stats.bytes_allocated.cast_signed() - stats.bytes_deallocated.cast_signed()
 }
 
 impl Switched {

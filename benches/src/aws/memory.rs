@@ -44,11 +44,11 @@ pub(super) fn run(runtime: &Runtime, place: &Place) -> Outcome<()> {
 }
 
 /// How many bytes were allocated at most, above what was before.
-fn peak_of(work: impl FnOnce()) -> usize {
+fn peak_of(work: impl FnOnce()) -> isize {
     let (before, is_done) = (held(), AtomicBool::new(false));
     thread::scope(|scope| {
         let looking = scope.spawn(|| {
-            let mut peak = 0;
+            let mut peak = before;
             while !is_done.load(Ordering::Relaxed) {
                 peak = peak.max(held());
                 thread::park_timeout(LOOK);
@@ -58,6 +58,6 @@ fn peak_of(work: impl FnOnce()) -> usize {
         work();
         is_done.store(true, Ordering::Relaxed);
         looking.thread().unpark();
-        looking.join().unwrap_or_default().saturating_sub(before)
+        looking.join().unwrap_or(before) - before
     })
 }
