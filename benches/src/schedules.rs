@@ -154,7 +154,6 @@ fn fire(timers: &mut impl Timers, minutes: std::ops::Range<u32>, cost: &mut Cost
 
 fn measure<T: Timers>(count: u32, new: impl Fn() -> T) -> Costs {
     let mut costs = Costs::default();
-    // What is kept of the triggers themselves counts, in bytes: ids are shared.
     let registered = || register(count, Due::Spread, new(), &mut Cost::default());
     let mut timers = costs.register.count(count as usize, registered);
     costs.day.count(count as usize, || fire(&mut timers, 0..MINUTES_PER_DAY, &mut Cost::default()));

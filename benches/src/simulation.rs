@@ -88,16 +88,18 @@ fn registrations(processes: u32, start: Timestamp, end: Timestamp) -> Vec<Regist
 }
 
 /// What a year costs that is prepared once to be timed, and once to be counted. It answers how many occurrences there were.
-fn year<R: FnOnce() -> usize>(prepare: impl Fn() -> R) -> Cost {
+fn year<R: FnMut() -> usize>(prepare: impl Fn() -> R) -> Cost {
     let mut cost = Cost::default();
-    let (timed, counted) = (prepare(), prepare());
-    cost.timed = cost.time(0, timed);
-    cost.counted = cost.count(0, counted);
+    let mut all = prepare();
+    cost.timed = cost.time(0, &mut all);
+    // Not before: to take down what was prepared is no part of a year.
+    drop(all);
+    cost.counted = cost.count(0, prepare());
     cost
 }
 
 /// Each process with a trigger of its own: as much as is evaluated above.
-fn triggers(registrations: &[Registration], start: Timestamp, end: Timestamp) -> impl FnOnce() -> usize + use<> {
+fn triggers(registrations: &[Registration], start: Timestamp, end: Timestamp) -> impl FnMut() -> usize + use<> {
     let clock = ManualClock::at(start);
     let schedules = MemorySchedules::new(Arc::new(clock.clone()));
     for (group, registration) in registrations.iter().enumerate() {
@@ -121,7 +123,7 @@ fn whole(
     start: Timestamp,
     end: Timestamp,
     has_history: bool,
-) -> impl FnOnce() -> usize + use<> {
+) -> impl FnMut() -> usize + use<> {
     let clock = ManualClock::at(start);
     let builder = Embedded::builder().with_task("count", |_| async { Ok(()) });
     let builder = if has_history { builder } else { builder.without_history() };
