@@ -1,7 +1,6 @@
 //! What backends fail with, and what a caller is told of it.
 
-use std::io::Write;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
@@ -10,8 +9,8 @@ use kairos::chance::Chance;
 use kairos::clock::ManualClock;
 use kairos::{Error, ErrorKind, Fault, Process, Scheduler};
 use kairos_examples::http::{Api, router};
-use tracing_subscriber::fmt::MakeWriter;
 
+use crate::log::logged;
 use crate::support::{Answer, ask, request};
 
 const SECRET: &str = "arn:aws:dynamodb:us-east-1:123456789012:table/secreta";
@@ -99,11 +98,8 @@ async fn a_service_may_say_when_to_come_again() {
 
 #[tokio::test]
 async fn an_internal_error_is_logged_in_full_under_the_id_that_its_caller_gets() {
-    let log = Log::default();
-    let subscriber = tracing_subscriber::fmt().with_writer(log.clone()).with_ansi(false).finish();
-    let _guard = tracing::subscriber::set_default(subscriber);
     let answers = failing(|| Error::new(ErrorKind::Denied, "no entry").with_source(SECRET)).await;
-    let logged = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    let logged = logged();
     let mut ids = std::collections::BTreeSet::new();
     for (path, answer) in answers {
         let problem = answer.json();
@@ -186,26 +182,4 @@ async fn many_faults_are_all_listed_and_the_first_are_told() {
     let problem = answer.json();
     let detail = problem["detail"].as_str().unwrap();
     assert!(detail.contains("cron: mal (at byte 3)") && detail.ends_with("; and 2 more"), "{detail}");
-}
-
-#[derive(Clone, Debug, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
-impl<'a> MakeWriter<'a> for Log {
-    type Writer = Self;
-
-    fn make_writer(&'a self) -> Self {
-        self.clone()
-    }
 }

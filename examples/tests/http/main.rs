@@ -4,6 +4,7 @@
 
 mod documented;
 mod failures;
+mod log;
 mod requests;
 mod support;
 mod transcripts;

@@ -14,6 +14,8 @@ use kairos_memory::{Embedded, Simulation};
 use serde_json::Value;
 use tower::ServiceExt as _;
 
+use crate::log;
+
 /// The document as its readers get it.
 pub(crate) static DOCUMENT: LazyLock<Value> = LazyLock::new(|| serde_json::to_value(document()).unwrap());
 
@@ -86,6 +88,7 @@ pub(crate) fn of_caller(mut request: Request<Body>, caller: &str) -> Request<Bod
 }
 
 pub(crate) async fn ask(app: &Router, request: Request<Body>) -> Answer {
+    log::begin();
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let (parts, body) = app.clone().oneshot(request).await.unwrap().into_parts();
     let text = String::from_utf8(to_bytes(body, usize::MAX).await.unwrap().into()).unwrap();
