@@ -26,7 +26,7 @@ pub struct Saved {
     #[serde(rename = "Hora")]
     at: Timestamp,
     /// Drawn for it, so that whoever reads it back draws no identifier that it holds already.
-    #[serde(rename = "Azar", with = "text")]
+    #[serde(rename = "Azar")]
     drawn: Uuid,
     #[serde(rename = "Almacen")]
     store: SavedStore,
@@ -110,18 +110,5 @@ impl Embedded {
         taken.clear();
         parts.chance.mix(drawn);
         Ok(())
-    }
-}
-
-mod text {
-    use serde::{Deserialize, Deserializer, Serializer};
-    use uuid::Uuid;
-
-    pub(super) fn serialize<S: Serializer>(uuid: &Uuid, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(uuid)
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Uuid, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
     }
 }
