@@ -30,6 +30,7 @@ mod intern;
 mod invoker;
 mod listing;
 mod order;
+mod push;
 mod queue;
 mod saved;
 mod schedules;

@@ -21,6 +21,7 @@ use tokio::sync::Notify;
 use uuid::Uuid;
 
 use crate::error;
+use crate::push::push_with;
 use crate::slab::Slab;
 use crate::sync::lock;
 use crate::wheel::{Wheel, due_tick, instant, tick};
@@ -297,11 +298,11 @@ impl MemoryQueue {
             }
             entry.receive_count += 1;
             entry.deliveries += 1;
-            let receipt = receipt(slot, entry);
-            let delivery = Delivery::new(message_id, receipt, entry.sent_at, entry.body.clone())
-                .with_receive_count(entry.receive_count)
-                .with_redriven(entry.redriven);
-            deliveries.push(delivery);
+            push_with(&mut deliveries, || {
+                Delivery::new(message_id, receipt(slot, entry), entry.sent_at, entry.body.clone())
+                    .with_receive_count(entry.receive_count)
+                    .with_redriven(entry.redriven)
+            });
             state.visible.set(slot, visible_at(now, self.visibility_timeout));
         }
         (deliveries, state.visible.next_due().map(instant))

@@ -20,6 +20,7 @@ use tokio::sync::Notify;
 
 use crate::error;
 use crate::listing::{Listing, fingerprint};
+use crate::push::push_with;
 use crate::sync::lock;
 use crate::triggers::{Fired, Triggers};
 use missed::{Account, Untold};
@@ -308,8 +309,10 @@ impl State {
             let until = retries.next_due().map_or(now, |due| due.min(now));
             match triggers.fire(now, until, catch_up, is_held_back) {
                 Some(Fired::Due(id, occurrence)) => {
-                    let input = TriggerInput::new(id, occurrence);
-                    firings.push(Firing { input, attempt: 1, first_taken_at: now });
+                    push_with(firings, || {
+                        let input = TriggerInput::new(id.clone(), occurrence);
+                        Firing { input, attempt: 1, first_taken_at: now }
+                    });
                     return true;
                 }
                 Some(Fired::HeldBack) => {}

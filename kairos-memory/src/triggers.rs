@@ -81,9 +81,9 @@ struct Extra {
 
 /// What became of a trigger that was due.
 #[derive(Debug)]
-pub(crate) enum Fired {
+pub(crate) enum Fired<'a> {
     /// It fires for this occurrence.
-    Due(ScheduleId, Timestamp),
+    Due(&'a ScheduleId, Timestamp),
     /// It has to wait, and is looked at again a minute later.
     HeldBack,
     /// It came too late for some occurrences. The first that is not too late is next.
@@ -253,7 +253,7 @@ impl Triggers {
         until: Timestamp,
         catch_up: Duration,
         is_held_back: impl Fn(&str) -> bool,
-    ) -> Option<Fired> {
+    ) -> Option<Fired<'_>> {
         let slot = self.timers.pop(tick(until))?;
         self.read_ahead();
         let Self { packed, extras, zones, .. } = self;
@@ -273,10 +273,9 @@ impl Triggers {
             self.timers.set(slot, tick(now) + millis(HELD_BACK));
             return Some(Fired::HeldBack);
         }
-        let id = packed.id.clone();
         let following = timetable.next_after(occurrence);
         self.set_timer(slot, following);
-        Some(Fired::Due(id, occurrence))
+        Some(Fired::Due(&self.packed.get(slot)?.id, occurrence))
     }
 
     /// Reads what firing the next few triggers will read, and does nothing with it.
