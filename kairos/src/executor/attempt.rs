@@ -161,12 +161,9 @@ impl Executor {
     }
 
     async fn call_target(&self, this: &Try<'_>) -> Called {
-        let invocation = match self.invocation(this) {
-            Ok(invocation) => invocation,
-            Err(error) => return Called::Answered(Err(error)),
-        };
         // Both making the future and polling it are the invoker's own code, whose faults must not harm other executions.
-        let mut call = pin!(AssertUnwindSafe(async { self.invoker.invoke(invocation).await }).catch_unwind());
+        let mut call =
+            pin!(AssertUnwindSafe(async { self.invoker.invoke(self.invocation(this)?).await }).catch_unwind());
         // What is there at once needs nobody to keep its claim, which takes several times the room.
         let called = match poll!(&mut call) {
             Poll::Ready(called) => called,

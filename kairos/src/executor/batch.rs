@@ -23,14 +23,14 @@ impl Turn {
 /// One delivery of a batch, which stays in its place among the others for as long as anybody is at one of them.
 #[derive(Clone, Debug)]
 pub(super) struct Received {
-    batch: Arc<[Delivery]>,
+    batch: Arc<Vec<Delivery>>,
     place: usize,
 }
 
 impl Received {
     /// Those that may be begun side by side: the ones without a group, and the first of each group.
     pub(super) fn first_of_each(batch: Vec<Delivery>) -> impl Iterator<Item = Self> {
-        let batch: Arc<[Delivery]> = batch.into();
+        let batch = Arc::new(batch);
         (0..batch.len()).map(move |place| Self { batch: Arc::clone(&batch), place }).filter(Self::is_first)
     }
 

@@ -23,16 +23,16 @@ mod report;
 mod under_way;
 mod worker;
 
+use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::{FutureExt as _, StreamExt as _, stream};
-use jiff::Timestamp;
 
 use crate::backend::{DeadLetterReason, Delivery, History, Invoker, Receiver};
 use crate::chance::Chance;
 use crate::clock::Clock;
-use crate::model::{Failure, Policy, WorkItem};
+use crate::model::{Failure, Policy};
 use crate::retry::Backoff;
 use batch::{Received, Turn};
 use report::Counters;
@@ -201,46 +201,44 @@ impl Executor {
         let mut handled = Vec::new();
         let mut turn = Turn::Execute;
         for delivery in first.and_followers() {
-            let one = self.take(&delivery, turn).await;
+            let one = self.take(delivery, turn).await;
             turn = Turn::after(&one);
             handled.push(one);
         }
         handled
     }
 
-    async fn take(&self, delivery: &Delivery, turn: Turn) -> Handled {
-        match turn {
-            Turn::Execute => self.handle(delivery).await,
-            Turn::HoldBack => self.hold_back(delivery).boxed().await,
-        }
-    }
-
     /// Executes one delivery and settles it with the queue.
     pub async fn handle(&self, delivery: &Delivery) -> Handled {
+        self.take(delivery, Turn::Execute).await
+    }
+
+    /// Executes a delivery, or gives it back untried, as one of its group that is to run before it comes back too.
+    async fn take(&self, delivery: impl Deref<Target = Delivery>, turn: Turn) -> Handled {
+        let delivery = &*delivery;
         let started_at = self.clock.now();
-        let (work, result) = match delivery.body.work(&delivery.message_id, delivery.sent_at) {
-            Ok(work) => {
+        let (work, result) = match (turn, delivery.body.work(&delivery.message_id, delivery.sent_at)) {
+            (Turn::Execute, Ok(work)) => {
                 let result = self.claim_and_run(delivery, &work, started_at).await;
                 (Some(work), result)
             }
-            Err(error) => {
+            (Turn::Execute, Err(error)) => {
                 let reason = DeadLetterReason::new(Failure::from(&error));
                 (None, self.dead_letter(delivery, &reason).boxed().await)
+            }
+            (Turn::HoldBack, work) => {
+                self.give_back(delivery).boxed().await;
+                (work.ok(), Ok(Verdict::Waiting { until: started_at }))
             }
         };
         let verdict = result.unwrap_or_else(|error| {
             tracing::warn!(message = %delivery.message_id, error = format!("{error:#}"), "a delivery could not be settled; it comes back");
             Verdict::Undecided(Failure::from(&error))
         });
-        self.done(delivery, work, started_at, verdict)
-    }
-
-    /// Gives a delivery back untried, as one of its group that is to run before it comes back too.
-    async fn hold_back(&self, delivery: &Delivery) -> Handled {
-        let now = self.clock.now();
-        self.give_back(delivery).await;
-        let work = delivery.body.work(&delivery.message_id, delivery.sent_at).ok();
-        self.done(delivery, work, now, Verdict::Waiting { until: now })
+        let Delivery { message_id, redriven, .. } = delivery;
+        let handled = Handled { message_id: Arc::clone(message_id), work, redriven: *redriven, started_at, verdict };
+        self.counters.count(&handled);
+        handled
     }
 
     /// Makes a delivery visible to others at once.
@@ -248,12 +246,5 @@ impl Executor {
         if let Err(error) = self.receiver.change_visibility(&delivery.receipt, Duration::ZERO).await {
             tracing::warn!(error = format!("{error:#}"), "a delivery could not be given back; it comes back by itself");
         }
-    }
-
-    fn done(&self, delivery: &Delivery, work: Option<WorkItem>, started_at: Timestamp, verdict: Verdict) -> Handled {
-        let Delivery { message_id, redriven, .. } = delivery;
-        let handled = Handled { message_id: Arc::clone(message_id), work, redriven: *redriven, started_at, verdict };
-        self.counters.count(&handled);
-        handled
     }
 }

@@ -130,8 +130,7 @@ impl Worker {
             }
         };
         let executor = &*self.executor;
-        let mut under_way =
-            UnderWay::new(|delivery: Received, turn| async move { executor.take(&delivery, turn).await });
+        let mut under_way = UnderWay::new(|delivery: Received, turn| executor.take(delivery, turn));
         let concurrency = self.config.concurrency.max(1);
         let seed = executor.chance.uuid().as_u128();
         let mut failures = 0;
