@@ -27,6 +27,8 @@ use crate::table::{Table, number};
 const CONCURRENCY: usize = 64;
 const PROCESSES: usize = 1_000;
 const ROUNDS: usize = 11;
+/// How many times as many jobs are done in a round on two cores: a second thread may begin milliseconds after the first.
+const LONGER: usize = 5;
 
 /// One way of doing so many jobs.
 trait Side {
@@ -37,16 +39,16 @@ trait Side {
 /// Prints what `jobs` executions a round cost.
 pub(crate) fn run(jobs: u32) {
     let jobs = (jobs as usize).div_ceil(PROCESSES) * PROCESSES;
-    println!("{jobs} executions a round, {CONCURRENCY} at once: {PROCESSES} a dispatch\n");
+    println!("{jobs} executions a round, {PROCESSES} a dispatch, {CONCURRENCY} at once\n");
     one_core(jobs);
-    two_cores(jobs);
+    two_cores(LONGER * jobs);
     memory(jobs);
 }
 
 fn sides(workers: usize) -> Vec<(&'static str, Box<dyn Side>)> {
     vec![
-        ("kairos, claimed and recorded", Box::new(Kairos::new(workers, Some(KEPT)))),
-        ("kairos, without history", Box::new(Kairos::new(workers, None))),
+        ("kairos, claimed and recorded", Box::new(Kairos::new(1, workers, Some(KEPT)))),
+        ("kairos, without history", Box::new(Kairos::new(1, workers, None))),
         ("apalis", Box::new(Apalis { workers })),
         ("apalis, limited, retried, panics caught", Box::new(ApalisLimited)),
         ("apalis, each job a task", Box::new(ApalisTasks)),
@@ -85,10 +87,13 @@ fn one_core(jobs: usize) {
 }
 
 fn two_cores(jobs: usize) {
+    println!("{jobs} executions a round:\n");
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_time().build();
     #[allow(clippy::expect_used, reason = "without a runtime there is nothing to measure")]
     let runtime = runtime.expect("a runtime");
     let mut sides = sides(2);
+    sides.push(("kairos twice, claimed and recorded", Box::new(Kairos::new(2, 2, Some(KEPT)))));
+    sides.push(("kairos twice, without history", Box::new(Kairos::new(2, 2, None))));
     let mut costs = vec![Vec::new(); sides.len()];
     for _ in 0..ROUNDS {
         for ((_, side), costs) in sides.iter_mut().zip(&mut costs) {
@@ -117,7 +122,7 @@ fn memory(jobs: usize) {
     let mut table = Table::new(&["kB held after", "2 rounds", "10 rounds", "50 rounds"]);
     for (name, retention) in [("kairos, claimed and recorded", Some(KEPT)), ("kairos, without history", None)] {
         let mut held = Cost::default();
-        let mut side = held.count(1, || Kairos::new(1, retention));
+        let mut side = held.count(1, || Kairos::new(1, 1, retention));
         let mut cells = Vec::new();
         let mut done = 0;
         for rounds in [2, 10, 50] {
@@ -130,10 +135,9 @@ fn memory(jobs: usize) {
     table.print();
 }
 
-/// A whole Kairos: one schedule, and a task that does nothing but count.
+/// One whole Kairos or more, each with one schedule, and a task that does nothing but count.
 struct Kairos {
-    embedded: Embedded,
-    schedule: ScheduleId,
+    each: Vec<(Embedded, ScheduleId)>,
     occurrence: Timestamp,
     workers: usize,
     goal: Arc<Goal>,
@@ -165,26 +169,30 @@ impl Goal {
 }
 
 impl Kairos {
-    fn new(workers: usize, retention: Option<Duration>) -> Self {
+    fn new(count: usize, workers: usize, retention: Option<Duration>) -> Self {
         let goal = Arc::new(Goal::default());
-        let counted = Arc::clone(&goal);
-        let builder = Embedded::builder().with_task("count", move |_| {
-            let goal = Arc::clone(&counted);
-            async move {
-                goal.count();
-                Ok(())
-            }
-        });
-        let builder = match retention {
-            Some(retention) => builder.with_history_retention(retention),
-            None => builder.without_history(),
-        };
-        let embedded = builder.build();
-        let schedule = crate::schedules::now(register(&embedded));
-        #[allow(clippy::expect_used, reason = "every registration is sound")]
-        let schedule = schedule.expect("registered");
-        Self { embedded, schedule, occurrence: Timestamp::UNIX_EPOCH, workers, goal }
+        let each = (0..count).map(|_| embedded(&goal, retention)).collect();
+        Self { each, occurrence: Timestamp::UNIX_EPOCH, workers, goal }
     }
+}
+
+fn embedded(goal: &Arc<Goal>, retention: Option<Duration>) -> (Embedded, ScheduleId) {
+    let counted = Arc::clone(goal);
+    let builder = Embedded::builder().with_task("count", move |_| {
+        let goal = Arc::clone(&counted);
+        async move {
+            goal.count();
+            Ok(())
+        }
+    });
+    let builder = match retention {
+        Some(retention) => builder.with_history_retention(retention),
+        None => builder.without_history(),
+    };
+    let embedded = builder.build();
+    let schedule = crate::schedules::now(register(&embedded));
+    #[allow(clippy::expect_used, reason = "every registration is sound")]
+    (embedded, schedule.expect("registered"))
 }
 
 async fn register(embedded: &Embedded) -> Result<ScheduleId> {
@@ -201,33 +209,28 @@ impl Side for Kairos {
     fn round(&mut self, runtime: &Runtime, jobs: usize) {
         let (trigger, end) = shutdown();
         self.goal.set(jobs, Some(trigger));
-        let (embedded, schedule) = (self.embedded.clone(), self.schedule.clone());
+        let start = self.occurrence;
         let occurrences: Vec<Timestamp> =
-            (1..).map(|day| self.occurrence + SignedDuration::from_hours(24 * day)).take(jobs / PROCESSES).collect();
+            (1..).map(|day| start + SignedDuration::from_hours(24 * day)).take(jobs / PROCESSES).collect();
         self.occurrence = occurrences.last().copied().unwrap_or_default();
-        let workers = self.workers;
-        let config = MemoryQueue::worker_config().with_concurrency(CONCURRENCY / workers);
-        let dispatching = async move {
-            for occurrence in occurrences {
-                let request = DispatchRequest::new(schedule.clone(), occurrence);
-                let dispatched = embedded.dispatcher().dispatch(&request).await;
-                assert_eq!(dispatched.map_or(0, |dispatched| dispatched.queued), PROCESSES, "all are queued");
-            }
-            let worker = move || Worker::new(embedded.executor().clone(), config);
-            let working: Vec<_> = (0..workers)
-                .map(|_| {
-                    let (worker, end) = (worker(), end.clone());
-                    tokio::spawn(async move { worker.run(end).await.handled })
+        let config = MemoryQueue::worker_config().with_concurrency(CONCURRENCY / self.workers);
+        // As tasks, as whoever embeds it would: the other sides' workers are tasks too.
+        let working: Vec<_> = occurrences
+            .chunks(occurrences.len().div_ceil(self.workers))
+            .zip(self.each.iter().cycle().cloned())
+            .map(|(share, (embedded, schedule))| {
+                let (share, end) = (share.to_vec(), end.clone());
+                runtime.spawn(async move {
+                    for occurrence in share {
+                        let request = DispatchRequest::new(schedule.clone(), occurrence);
+                        let dispatched = embedded.dispatcher().dispatch(&request).await;
+                        assert_eq!(dispatched.map_or(0, |dispatched| dispatched.queued), PROCESSES, "all are queued");
+                    }
+                    Worker::new(embedded.executor().clone(), config).run(end).await.handled
                 })
-                .collect();
-            let mut handled = 0;
-            for working in working {
-                handled += working.await.unwrap_or_default();
-            }
-            handled
-        };
-        // As a task, as whoever embeds it would: the other sides' workers are tasks too.
-        let handled = runtime.block_on(async move { tokio::spawn(dispatching).await.unwrap_or_default() });
+            })
+            .collect();
+        let handled: u64 = working.into_iter().map(|working| runtime.block_on(working).unwrap_or_default()).sum();
         assert_eq!(handled, jobs as u64, "every execution ran");
     }
 }
