@@ -19,7 +19,6 @@ mod sns;
 mod sqs;
 #[cfg(feature = "sfn")]
 mod step_functions;
-mod sync;
 #[cfg(test)]
 mod tests;
 

@@ -4,7 +4,7 @@ mod saved;
 
 use std::collections::VecDeque;
 use std::fmt;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
@@ -17,9 +17,9 @@ use kairos::scheduler::SchedulerConfig;
 use kairos::shutdown::{Shutdown, ShutdownTrigger, shutdown};
 use kairos::tasks::check_targets;
 use kairos::{Policy, Result, Scheduler, Tasks};
+use parking_lot::Mutex;
 use tokio::task::JoinHandle;
 
-use crate::sync::lock;
 use crate::{Firing, MemoryHistory, MemoryInvoker, MemoryQueue, MemorySchedules, MemoryStore, Simulation};
 
 pub use saved::Saved;
@@ -220,14 +220,14 @@ impl Embedded {
 
     /// Takes what is due, and keeps it in sight until it is dispatched.
     fn take_due(&self, max: usize) -> Vec<Firing> {
-        let mut taken = lock(&self.parts.taken);
+        let mut taken = self.parts.taken.lock();
         let due = self.parts.schedules.take_due(max);
         taken.extend(due.iter().cloned());
         due
     }
 
     fn done_with(&self, firing: Firing, dispatched: bool) {
-        let mut taken = lock(&self.parts.taken);
+        let mut taken = self.parts.taken.lock();
         // Nearly always the first.
         if let Some(index) = taken.iter().position(|other| *other == firing) {
             taken.remove(index);

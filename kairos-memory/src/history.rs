@@ -4,7 +4,6 @@ mod saved;
 
 use std::fmt;
 use std::hash::BuildHasher as _;
-use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -16,13 +15,13 @@ use kairos::page::{Page, PageRequest};
 use kairos::{
     Execution, ExecutionId, ExecutionState, Failure, Hold, Origin, Owner, ProcessId, Result, ScheduleId, WorkItem,
 };
+use parking_lot::{Mutex, MutexGuard};
 
 use crate::error;
 use crate::intern::Interned;
 use crate::listing::Listing;
 use crate::order::{Change, Gone, Indexes, Position};
 use crate::slab::Slab;
-use crate::sync::lock;
 use crate::wheel::{Wheel, due_tick, tick};
 
 pub use saved::SavedHistory;
@@ -133,7 +132,7 @@ impl MemoryHistory {
     /// How many executions are kept.
     #[must_use]
     pub fn len(&self) -> usize {
-        lock(&self.state).records.len()
+        self.state.lock().records.len()
     }
 
     /// Whether no execution is kept.
@@ -144,7 +143,7 @@ impl MemoryHistory {
 
     /// The state as it is at a time: without what has expired.
     fn lock(&self, now: Timestamp) -> MutexGuard<'_, State> {
-        let mut state = lock(&self.state);
+        let mut state = self.state.lock();
         state.expire(now);
         state
     }
@@ -403,7 +402,7 @@ impl History for MemoryHistory {
     }
 
     async fn renew(&self, id: ExecutionId, owner: Owner, until: Timestamp) -> Result<()> {
-        let mut state = lock(&self.state);
+        let mut state = self.state.lock();
         let slot = state.held(id, owner).ok_or_else(|| error::claim_lost("renew", id))?;
         if let Some(hold) = state.hold_mut(slot) {
             hold.until = until;
@@ -428,14 +427,14 @@ impl History for MemoryHistory {
     }
 
     async fn get(&self, id: ExecutionId) -> Result<Option<Execution>> {
-        let state = lock(&self.state);
+        let state = self.state.lock();
         Ok(state.find(id).and_then(|slot| state.get(slot)))
     }
 
     async fn list(&self, filter: &ExecutionFilter, page: &PageRequest) -> Result<Page<Execution>> {
         let listing = Listing::new("executions", filter);
         let before = listing.after_number(page, Position::parse)?;
-        let mut state = lock(&self.state);
+        let mut state = self.state.lock();
         state.sort_in();
         let process = filter.process.as_ref().and_then(|process| state.processes.find(process));
         let rows = state.indexes.newest_first(filter, process, before).map(|position| {

@@ -2,17 +2,17 @@
 
 use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::fmt;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use jiff::Timestamp;
 use kairos::backend::{Invocation, Invoker, InvokerCapabilities};
 use kairos::clock::Clock;
 use kairos::{ErrorKind, ExecutionId, Result, TargetKind};
+use parking_lot::Mutex;
 
 use crate::error;
-use crate::sync::lock;
 
 /// The kinds of target that are called; tasks are run by [`kairos::Tasks`], which can hand all others to this.
 const KINDS: [TargetKind; 9] = [
@@ -156,7 +156,7 @@ impl MemoryInvoker {
         answer: impl Fn(&Invocation) -> Result<()> + Send + Sync + 'static,
     ) {
         let rule = Rule { pattern: pattern.into(), answer: Arc::new(answer) };
-        lock(&self.state).rules.push(rule);
+        self.state.lock().rules.push(rule);
     }
 
     /// Lets the targets of a pattern fail `times` times, all together, and take every call after that.
@@ -178,13 +178,13 @@ impl MemoryInvoker {
     /// The recorded calls, oldest first.
     #[must_use]
     pub fn calls(&self) -> Vec<Call> {
-        lock(&self.state).calls.iter().cloned().collect()
+        self.state.lock().calls.iter().cloned().collect()
     }
 
     /// How many calls a target had, by its whole name.
     #[must_use]
     pub fn counts(&self, target: &str) -> Counts {
-        lock(&self.state).counts.get(target).copied().unwrap_or_default()
+        self.state.lock().counts.get(target).copied().unwrap_or_default()
     }
 
     /// How many calls all targets had.
@@ -195,13 +195,13 @@ impl MemoryInvoker {
             duplicates: sum.duplicates + counts.duplicates,
             failed: sum.failed + counts.failed,
         };
-        lock(&self.state).counts.values().fold(Counts::default(), add)
+        self.state.lock().counts.values().fold(Counts::default(), add)
     }
 
     /// What a target answers, which is decided outside the lock: the function may call targets itself.
     fn answer(&self, invocation: &Invocation) -> Result<()> {
         let rule = {
-            let state = lock(&self.state);
+            let state = self.state.lock();
             if state.taken.contains(&invocation.execution_id) {
                 return Ok(());
             }
@@ -286,7 +286,7 @@ impl Invoker for MemoryInvoker {
         }
         let result = self.answer(&invocation);
         let at = self.clock.now();
-        let mut state = lock(&self.state);
+        let mut state = self.state.lock();
         let answer = match &result {
             Err(error) => Answer::Failed(error.kind()),
             Ok(()) if state.take(invocation.execution_id, self.remembered) => Answer::Taken,

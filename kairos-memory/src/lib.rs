@@ -37,7 +37,6 @@ mod schedules;
 mod simulation;
 mod slab;
 mod store;
-mod sync;
 mod triggers;
 mod wheel;
 

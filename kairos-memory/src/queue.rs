@@ -5,8 +5,8 @@ mod saved;
 use std::collections::VecDeque;
 use std::fmt;
 use std::pin::pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -17,13 +17,13 @@ use kairos::chance::Chance;
 use kairos::clock::{Clock, between, earlier, later};
 use kairos::executor::WorkerConfig;
 use kairos::{Body, ErrorKind, Failure, Result};
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::Notify;
 use uuid::Uuid;
 
 use crate::error;
 use crate::push::push_with;
 use crate::slab::Slab;
-use crate::sync::lock;
 use crate::wheel::{Wheel, due_tick, instant, tick};
 
 pub use saved::SavedQueue;
@@ -275,7 +275,7 @@ impl MemoryQueue {
 
     /// The state as it is now, without what has expired, and the time now.
     fn lock(&self) -> (MutexGuard<'_, State>, Timestamp) {
-        let mut state = lock(&self.state);
+        let mut state = self.state.lock();
         // Read under the lock: of two that look, none comes with an older time after the other.
         let now = state.see(self.clock.now());
         state.expire(now, self.retention);
@@ -474,7 +474,7 @@ fn received_too_often(entry: &Entry, message_id: &str) -> DeadLetterReason {
 
 impl fmt::Debug for MemoryQueue {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let state = lock(&self.state);
+        let state = self.state.lock();
         f.debug_struct("MemoryQueue")
             .field("messages", &state.messages.len())
             .field("dead_letters", &state.dead_letters.len())
@@ -538,7 +538,7 @@ impl Receiver for MemoryQueue {
 
     async fn acknowledge(&self, receipts: &[Receipt]) -> Result<Vec<Result<()>>> {
         // Whatever the time is.
-        let mut state = lock(&self.state);
+        let mut state = self.state.lock();
         let acknowledge = |receipt: &Receipt| match state.find(receipt, "acknowledge")? {
             Found::Held(slot) => {
                 state.remove(slot);

@@ -6,7 +6,7 @@ mod saved;
 
 use std::collections::VecDeque;
 use std::fmt;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -16,12 +16,12 @@ use kairos::clock::{Clock, between, later};
 use kairos::page::{Page, PageRequest};
 use kairos::retry::Backoff;
 use kairos::{Result, TriggerInput};
+use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use crate::error;
 use crate::listing::{Listing, fingerprint};
 use crate::push::push_with;
-use crate::sync::lock;
 use crate::triggers::{Fired, Triggers};
 use missed::{Account, Untold};
 use retries::{Retries, Room};
@@ -158,7 +158,7 @@ impl MemorySchedules {
     /// It is never too late. It can be too early where the earliest trigger was deleted; asking again then tells better.
     #[must_use]
     pub fn next_due(&self) -> Option<Timestamp> {
-        let mut state = lock(&self.state);
+        let mut state = self.state.lock();
         state.see(self.clock.now());
         state.next_due()
     }
@@ -171,7 +171,7 @@ impl MemorySchedules {
     pub fn take_due(&self, max: usize) -> Vec<Firing> {
         let mut firings = Vec::new();
         let missed = {
-            let mut state = lock(&self.state);
+            let mut state = self.state.lock();
             let now = state.see(self.clock.now());
             // Where some have failed, all that are taken here may be given back. Where none has, counting them would only cost.
             let may_fail = state.retries.len() > 0;
@@ -201,7 +201,7 @@ impl MemorySchedules {
     /// These limits are the defaults of EventBridge Scheduler's `RetryPolicy`.
     pub fn give_back(&self, mut firing: Firing) {
         let seed = fingerprint(firing.input.schedule_id.as_str().as_bytes());
-        let mut state = lock(&self.state);
+        let mut state = self.state.lock();
         let due = later(state.see(self.clock.now()), BACKOFF.delay(firing.attempt, seed.into()));
         if firing.attempt > MAX_RETRIES || due > later(firing.first_taken_at, MAX_AGE) {
             state.bury(firing);
@@ -216,26 +216,26 @@ impl MemorySchedules {
     /// The firings that were given up, oldest first: the newest 10 000 of them.
     #[must_use]
     pub fn dead_letters(&self) -> Vec<Firing> {
-        lock(&self.state).dead_letters.iter().cloned().collect()
+        self.state.lock().dead_letters.iter().cloned().collect()
     }
 
     /// How many firings were given up, also those that no longer lie with the [dead letters](Self::dead_letters).
     #[must_use]
     pub fn given_up(&self) -> u64 {
-        lock(&self.state).given_up
+        self.state.lock().given_up
     }
 
     /// The occurrences that never fired, as they were older than the [catch-up window](Self::with_catch_up) when they were taken: one entry
     /// for each trigger that has missed some since it was created, by schedule id. A [backfill](kairos::Scheduler::backfill) runs them.
     #[must_use]
     pub fn missed(&self) -> Vec<Missed> {
-        lock(&self.state).missed.iter().cloned().collect()
+        self.state.lock().missed.iter().cloned().collect()
     }
 
     /// How many firings wait to be delivered again.
     #[must_use]
     pub fn waiting(&self) -> usize {
-        lock(&self.state).retries.len()
+        self.state.lock().retries.len()
     }
 
     /// Completes when something may be due earlier than [`next_due`](Self::next_due) said, also if that happened
@@ -264,7 +264,7 @@ impl MemorySchedules {
     /// How many triggers there are, those that never fire again among them.
     #[must_use]
     pub fn len(&self) -> usize {
-        lock(&self.state).triggers.len()
+        self.state.lock().triggers.len()
     }
 
     /// Whether there is no trigger.
@@ -341,7 +341,7 @@ impl State {
 
 impl fmt::Debug for MemorySchedules {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let state = lock(&self.state);
+        let state = self.state.lock();
         f.debug_struct("MemorySchedules")
             .field("triggers", &state.triggers.len())
             .field("retries", &state.retries.len())
@@ -357,7 +357,7 @@ impl ScheduleBackend for MemorySchedules {
     async fn create(&self, trigger: &Trigger) -> Result<String> {
         let timetable = trigger.timetable(self.clock.now())?;
         let key = trigger.key();
-        let mut state = lock(&self.state);
+        let mut state = self.state.lock();
         let now = state.see(self.clock.now());
         if let Some(existing) = state.triggers.find(&key).and_then(|slot| state.triggers.get(slot)) {
             let faults = existing.specification.differences(&trigger.specification);
@@ -378,21 +378,21 @@ impl ScheduleBackend for MemorySchedules {
     }
 
     async fn delete(&self, key: &TriggerKey) -> Result<()> {
-        let mut state = lock(&self.state);
+        let mut state = self.state.lock();
         state.triggers.remove(key);
         state.missed.remove(&key.schedule_id);
         Ok(())
     }
 
     async fn get(&self, key: &TriggerKey) -> Result<Option<Trigger>> {
-        let state = lock(&self.state);
+        let state = self.state.lock();
         Ok(state.triggers.find(key).and_then(|slot| state.triggers.get(slot)))
     }
 
     async fn list(&self, page: &PageRequest) -> Result<Page<Trigger>> {
         let listing = Listing::new("triggers", &());
         let after = listing.after_number(page, |text| text.parse().ok())?;
-        Ok(listing.page(page.limit, lock(&self.state).triggers.after(after)))
+        Ok(listing.page(page.limit, self.state.lock().triggers.after(after)))
     }
 }
 

@@ -5,16 +5,16 @@ mod saved;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::ops::Bound;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use kairos::backend::{Change, ProcessFilter, Store, StoreCapabilities, Transaction};
 use kairos::page::{Page, PageRequest};
 use kairos::{Process, ProcessId, Result, Schedule, ScheduleId};
+use parking_lot::Mutex;
 
 use crate::error;
 use crate::listing::Listing;
-use crate::sync::lock;
 
 pub use saved::SavedStore;
 
@@ -69,7 +69,7 @@ impl MemoryStore {
 
 impl fmt::Debug for MemoryStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let rows = lock(&self.rows);
+        let rows = self.rows.lock();
         f.debug_struct("MemoryStore")
             .field("processes", &rows.processes.len())
             .field("schedules", &rows.schedules.len())
@@ -80,17 +80,17 @@ impl fmt::Debug for MemoryStore {
 #[async_trait]
 impl Store for MemoryStore {
     async fn process(&self, id: &ProcessId) -> Result<Option<Arc<Process>>> {
-        Ok(lock(&self.rows).processes.get(id).cloned())
+        Ok(self.rows.lock().processes.get(id).cloned())
     }
 
     async fn schedule(&self, id: &ScheduleId) -> Result<Option<Schedule>> {
-        Ok(lock(&self.rows).schedules.get(id).cloned())
+        Ok(self.rows.lock().schedules.get(id).cloned())
     }
 
     async fn list_processes(&self, filter: &ProcessFilter, page: &PageRequest) -> Result<Page<Arc<Process>>> {
         let listing = Listing::new("processes", filter);
         let range = after(listing.after(page)?);
-        let rows = lock(&self.rows);
+        let rows = self.rows.lock();
         let none = Processes::new();
         let processes = match &filter.schedule {
             Some(schedule) => rows.by_schedule.get(schedule).unwrap_or(&none),
@@ -103,7 +103,7 @@ impl Store for MemoryStore {
     async fn list_schedules(&self, page: &PageRequest) -> Result<Page<Schedule>> {
         let listing = Listing::new("schedules", &());
         let range = after(listing.after(page)?);
-        let rows = lock(&self.rows);
+        let rows = self.rows.lock();
         let schedules = rows.schedules.range::<str, _>(range).map(|(id, schedule)| (id, Some(schedule.clone())));
         Ok(listing.page(page.limit, schedules))
     }
@@ -111,7 +111,7 @@ impl Store for MemoryStore {
     async fn commit(&self, transaction: &Transaction) -> Result<()> {
         let processes = by_id(&transaction.processes, |process| &process.id)?;
         let schedules = by_id(&transaction.schedules, |schedule| &schedule.id)?;
-        let mut rows = lock(&self.rows);
+        let mut rows = self.rows.lock();
         check(&processes, &rows.processes)?;
         check(&schedules, &rows.schedules)?;
         for (id, change) in processes {

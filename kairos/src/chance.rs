@@ -1,8 +1,8 @@
 //! Chance, drawn in this one place: from the system, or from a seed so that a run can be repeated.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
 
+use parking_lot::Mutex;
 use rand::rngs::{StdRng, SysRng};
 use rand::{Rng, SeedableRng};
 use uuid::Uuid;
@@ -47,7 +47,7 @@ impl Chance {
     pub fn uuid(&self) -> Uuid {
         let mut bytes = [0; 16];
         // The generator stays valid whatever panicked while holding it.
-        let mut rng = self.rng.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut rng = self.rng.lock();
         rng.fill_bytes(&mut bytes);
         uuid::Builder::from_random_bytes(bytes).into_uuid()
     }
@@ -76,7 +76,7 @@ impl Chance {
     pub fn mix(&self, drawn: Uuid) {
         let mut seed = [0; 32];
         let (own, other) = seed.split_at_mut(16);
-        let mut rng = self.rng.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut rng = self.rng.lock();
         rng.fill_bytes(own);
         other.copy_from_slice(drawn.as_bytes());
         *rng = StdRng::from_seed(seed);

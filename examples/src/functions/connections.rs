@@ -4,7 +4,7 @@
 //! it is made and once more at its first call, going through every certificate that the machine trusts. For an executor that was sixteen times.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use aws_config::timeout::TimeoutConfig;
@@ -16,6 +16,7 @@ use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 use aws_smithy_runtime_api::client::connector_metadata::ConnectorMetadata;
 use aws_smithy_runtime_api::client::http::{HttpClient, HttpConnectorSettings, SharedHttpConnector};
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
+use parking_lot::Mutex;
 
 /// Region, credentials and endpoints as the environment has them, and connections that are ready to be opened: at the start Lambda gives a
 /// function more of a processor than later on.
@@ -48,7 +49,7 @@ impl Connections {
             builder.set_sleep_impl(sleep);
             SharedHttpConnector::new(builder.build())
         };
-        let mut connectors = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut connectors = self.0.lock();
         connectors.entry((settings.connect_timeout(), settings.read_timeout())).or_insert_with(make).clone()
     }
 }
@@ -76,7 +77,7 @@ mod tests {
     #[tokio::test]
     async fn what_is_made_at_the_start_is_all_that_clients_and_their_calls_need() {
         let connections = Connections::default();
-        let made = || connections.0.lock().unwrap().len();
+        let made = || connections.0.lock().len();
         let loader = aws_config::defaults(BehaviorVersion::latest()).region(Region::new("us-east-1"));
         let loader = loader.credentials_provider(Credentials::new("a", "b", None, None, "tests"));
         // Nobody listens there.

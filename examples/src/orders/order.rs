@@ -213,7 +213,7 @@ mod tests {
             (json!("hola"), "invalid type"),
             (json!({}), "missing field `IdEjecucion`"),
             (with("IdEjecucion", json!("<kairos.execution-id>")), "only Kairos fills in placeholders"),
-            (with("IdEjecucion", json!("7")), "IdEjecucion: invalid length"),
+            (with("IdEjecucion", json!("7")), "IdEjecucion: UUID parsing failed: invalid length"),
             (with("Nivel", json!("diamante")), "Nivel: unknown variant `diamante`"),
             (with("Cliente", json!("")), "Cliente is empty"),
             (with("Lineas", json!([])), "Lineas is empty"),

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::error::Error as StdError;
 use std::fmt;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use aws_sdk_sts::config::{Credentials, SharedCredentialsProvider};
@@ -14,12 +14,12 @@ use jiff::Timestamp;
 use kairos::clock::{Clock, between, earlier, later};
 use kairos::retry::Backoff;
 use kairos::{Error, ErrorKind, ProcessId, Result};
+use parking_lot::Mutex;
 use uuid::Uuid;
 
 use super::config::{SessionConfig, tags_of};
 use super::failure::Refusal;
 use super::names::bounded;
-use super::sync::lock;
 use crate::error;
 
 /// Whose credentials a call is made with.
@@ -141,7 +141,7 @@ impl Sessions {
         let Identity::Role(key) = identity else { return Ok(self.own.clone()) };
         let now = self.assumer.clock.now();
         let (flight, good) = {
-            let mut slots = lock(&self.slots);
+            let mut slots = self.slots.lock();
             make_room(&mut slots, key, self.assumer.config.most, now);
             let slot = slots.entry(key.clone()).or_insert_with(|| Slot::new(now));
             slot.used_at = now;
@@ -168,7 +168,7 @@ impl Sessions {
     /// Forgets a session that was refused. Whether it is worth trying again with a fresh one.
     pub(super) fn refused(&self, identity: &Identity, session: &Arc<Session>, refusal: Refusal) -> bool {
         let Identity::Role(key) = identity else { return false };
-        let mut slots = lock(&self.slots);
+        let mut slots = self.slots.lock();
         let Some(slot) = slots.get_mut(key) else { return true };
         if !slot.session.as_ref().is_some_and(|current| Arc::ptr_eq(current, session)) {
             // Somebody else has found out already.
@@ -186,7 +186,7 @@ impl Sessions {
         let (assumer, slots) = (self.assumer.clone(), self.slots.clone());
         async move {
             let made = assumer.assume(&key).await;
-            let mut slots = lock(&slots);
+            let mut slots = slots.lock();
             if let Some(slot) = slots.get_mut(&key) {
                 slot.flight = None;
                 match &made {
@@ -219,7 +219,7 @@ impl fmt::Debug for Sessions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Sessions")
             .field("config", &self.assumer.config)
-            .field("kept", &lock(&self.slots).len())
+            .field("kept", &self.slots.lock().len())
             .finish_non_exhaustive()
     }
 }

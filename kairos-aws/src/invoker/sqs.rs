@@ -1,17 +1,16 @@
 //! Queues: sent to, by the URL that the service gives for their ARN.
 
 use std::collections::HashMap;
-use std::sync::Mutex;
 
 use aws_sdk_sqs::Client;
 use futures_util::FutureExt as _;
 use futures_util::future::Shared;
 use kairos::{Arn, Error, ErrorKind};
+use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
 use super::failure::Failure;
 use super::message::addressed;
-use super::sync::lock;
 use super::{Call, send_as};
 use crate::error;
 
@@ -51,7 +50,7 @@ impl Queues {
             Err(error) => Failure::of(error, error::of_send_to_target),
         };
         if failure.error.kind() == ErrorKind::NotFound {
-            lock(&self.urls).remove(call.target.as_str());
+            self.urls.lock().remove(call.target.as_str());
         }
         Err(failure)
     }
@@ -66,7 +65,7 @@ impl Queues {
         let target = call.target;
         let (mut answered, mut asked) = (None, None);
         {
-            let mut urls = lock(&self.urls);
+            let mut urls = self.urls.lock();
             match urls.get(target.as_str()) {
                 Some(Url::Known(url)) => return Ok(url.clone()),
                 Some(Url::Asked(other)) => asked = Some(other.clone()),
@@ -80,12 +79,12 @@ impl Queues {
         if let Some(asked) = asked {
             // An error, as nothing is ever sent.
             let _ = asked.await;
-            if let Some(Url::Known(url)) = lock(&self.urls).get(target.as_str()) {
+            if let Some(Url::Known(url)) = self.urls.lock().get(target.as_str()) {
                 return Ok(url.clone());
             }
         }
         let url = self.ask(call).await;
-        let mut urls = lock(&self.urls);
+        let mut urls = self.urls.lock();
         match &url {
             Ok(url) => remember(&mut urls, target, Url::Known(url.clone())),
             Err(_) if answered.is_some() => drop(urls.remove(target.as_str())),

@@ -7,7 +7,6 @@ use uuid::Uuid;
 
 use super::Embedded;
 use crate::saved::Version;
-use crate::sync::lock;
 use crate::{SavedHistory, SavedQueue, SavedSchedules, SavedStore};
 
 /// The state of an [`Embedded`], to be written out with serde and [restored](Embedded::restore).
@@ -83,7 +82,7 @@ impl Embedded {
     pub fn save(&self) -> Saved {
         let parts = &*self.parts;
         // All locks at once, so that nothing is on its way from one to the other. Whoever else holds two of them locks in this order.
-        let taken = lock(&parts.taken);
+        let taken = parts.taken.lock();
         let (store, (mut schedules, (queue, history))) =
             parts.store.save_and(|| parts.schedules.save_and(|| parts.queue.save_and(|| parts.history.save())));
         schedules.take_back(taken.iter().cloned());
@@ -103,7 +102,7 @@ impl Embedded {
     pub fn restore(&self, saved: Saved) -> Result<()> {
         let parts = &*self.parts;
         let Saved { version: Version, at: _, drawn, store, schedules, queue, history } = saved;
-        let mut taken = lock(&parts.taken);
+        let mut taken = parts.taken.lock();
         parts.store.restore_and(store, || {
             parts.schedules.restore_and(schedules, || parts.queue.restore_and(queue, || parts.history.restore(history)))
         })?;

@@ -7,7 +7,6 @@ use serde::{Deserialize, Serialize};
 use super::{MemoryHistory, Record, State, Try};
 use crate::error;
 use crate::saved::{self, Version, row};
-use crate::sync::lock;
 use crate::wheel::{instant, tick};
 
 /// All executions of a [`MemoryHistory`] with their claims, to be written out with serde and [restored](MemoryHistory::restore).
@@ -45,7 +44,7 @@ impl MemoryHistory {
     /// All executions as they are now. Takes time in proportion to their number, in which claims and outcomes wait.
     #[must_use]
     pub fn save(&self) -> SavedHistory {
-        let state = lock(&self.state);
+        let state = self.state.lock();
         let State { records, expiry, .. } = &*state;
         let saved = |(place, due): (u32, u64)| {
             let (execution, hold) = (state.get(place)?, state.hold(place).cloned());
@@ -65,7 +64,7 @@ impl MemoryHistory {
     /// a claim of an execution that is not running, and one that is running without a claim. Then nothing has changed.
     pub fn restore(&self, saved: SavedHistory) -> Result<()> {
         let read = read(saved)?;
-        *lock(&self.state) = read;
+        *self.state.lock() = read;
         Ok(())
     }
 }

@@ -11,7 +11,6 @@ use serde::{Deserialize, Serialize};
 use super::{Dead, Entry, MemoryQueue, State};
 use crate::error;
 use crate::saved::{self, Version, row};
-use crate::sync::lock;
 use crate::wheel::{instant, tick};
 
 /// All messages and dead letters of a [`MemoryQueue`], to be written out with serde and [restored](MemoryQueue::restore).
@@ -156,7 +155,7 @@ impl MemoryQueue {
     pub(crate) fn restore_and<T>(&self, saved: SavedQueue, then: impl FnOnce() -> Result<T>) -> Result<T> {
         let id_prefix = saved.id_prefix;
         let read = read(saved)?;
-        let mut state = lock(&self.state);
+        let mut state = self.state.lock();
         let done = then()?;
         *state = read;
         self.id_prefix.store(id_prefix, Ordering::Relaxed);

@@ -10,7 +10,6 @@ use super::retries::Retries;
 use super::{Firing, MemorySchedules, State};
 use crate::error;
 use crate::saved::{Version, row};
-use crate::sync::lock;
 use crate::triggers::Triggers;
 
 /// All triggers and firings of a [`MemorySchedules`], to be written out with serde and [restored](MemorySchedules::restore).
@@ -146,7 +145,7 @@ impl MemorySchedules {
 
     /// Saves, and does something else before anything changes.
     pub(crate) fn save_and<T>(&self, then: impl FnOnce() -> T) -> (SavedSchedules, T) {
-        let state = lock(&self.state);
+        let state = self.state.lock();
         let State { triggers, retries, dead_letters, given_up, missed, latest } = &*state;
         let trigger = |(place, trigger, next): (u32, Trigger, Option<Timestamp>)| SavedTrigger {
             place,
@@ -172,7 +171,7 @@ impl MemorySchedules {
     /// Restores, unless something else fails that is done in between.
     pub(crate) fn restore_and<T>(&self, saved: SavedSchedules, then: impl FnOnce() -> Result<T>) -> Result<T> {
         let read = read(saved)?;
-        let mut state = lock(&self.state);
+        let mut state = self.state.lock();
         let done = then()?;
         *state = read;
         drop(state);

@@ -11,7 +11,6 @@ use serde::{Deserialize, Serialize};
 use super::{MemoryStore, Rows};
 use crate::error;
 use crate::saved::{Version, row};
-use crate::sync::lock;
 
 /// All rows of a [`MemoryStore`], to be written out with serde and [restored](MemoryStore::restore).
 ///
@@ -44,7 +43,7 @@ impl MemoryStore {
 
     /// Saves, and does something else before anything changes.
     pub(crate) fn save_and<T>(&self, then: impl FnOnce() -> T) -> (SavedStore, T) {
-        let rows = lock(&self.rows);
+        let rows = self.rows.lock();
         let Rows { processes, by_schedule: _, schedules } = &*rows;
         let saved = SavedStore {
             version: Version,
@@ -57,7 +56,7 @@ impl MemoryStore {
     /// Restores, unless something else fails that is done in between.
     pub(crate) fn restore_and<T>(&self, saved: SavedStore, then: impl FnOnce() -> Result<T>) -> Result<T> {
         let read = read(saved)?;
-        let mut rows = lock(&self.rows);
+        let mut rows = self.rows.lock();
         let done = then()?;
         *rows = read;
         Ok(done)

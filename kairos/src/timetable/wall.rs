@@ -1,10 +1,11 @@
 //! The wall clock of a time zone from 1970 to 2199, and where on it a cron expression fires.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
+use parking_lot::RwLock;
 
 use crate::expression::Cron;
 
@@ -66,13 +67,13 @@ impl Wall {
             return Arc::new(Wall::new(zone));
         };
         // A panic elsewhere leaves the map as it was: it holds only finished entries.
-        if let Some((known, wall)) = WALLS.read().unwrap_or_else(PoisonError::into_inner).get(name)
+        if let Some((known, wall)) = WALLS.read().get(name)
             && known == zone
         {
             return Arc::clone(wall);
         }
         let wall = Arc::new(Wall::new(zone));
-        let mut walls = WALLS.write().unwrap_or_else(PoisonError::into_inner);
+        let mut walls = WALLS.write();
         if walls.len() < KEPT || walls.contains_key(name) {
             walls.insert(name.to_owned(), (zone.clone(), Arc::clone(&wall)));
         }

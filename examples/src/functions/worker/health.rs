@@ -1,7 +1,7 @@
 //! How the worker is doing, for whoever restarts it or sends it work: `GET /live` and `GET /ready` answer 200, or 503 and what is
 //! wrong, a line each.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
@@ -14,6 +14,7 @@ use kairos::ExecutionId;
 use kairos::backend::History;
 use kairos::clock::{Clock, ClockExt as _, between};
 use kairos::shutdown::Shutdown;
+use parking_lot::Mutex;
 
 /// How long a loop may show no sign of life: a wait for messages, a call that hangs, and the backoff after it, twice.
 const LONGEST_SILENCE: Duration = Duration::from_secs(180);
@@ -60,13 +61,13 @@ impl Pulse {
     }
 
     fn change(&self, change: impl FnOnce(&mut Signs)) {
-        let mut signs = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut signs = self.state.lock();
         signs.last = self.clock.now();
         change(&mut signs);
     }
 
     fn signs(&self) -> Signs {
-        *self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        *self.state.lock()
     }
 }
 

@@ -14,7 +14,7 @@ pub mod health;
 mod triggers;
 mod watched;
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::{join_all, join3};
@@ -27,6 +27,7 @@ use kairos::{Dispatcher, Executor, Result};
 use super::{Installation, SetupError, dispatch::Relay, execute, setup::variable};
 use crate::telemetry::Metrics;
 use health::Pulse;
+use parking_lot::Mutex;
 
 pub use triggers::Triggers;
 pub use watched::Watched;
@@ -60,13 +61,13 @@ impl Metered {
 
     /// Counts.
     pub fn add(&self, count: impl FnOnce(&mut Metrics)) {
-        count(&mut self.current.lock().unwrap_or_else(PoisonError::into_inner));
+        count(&mut self.current.lock());
     }
 
     /// What has been counted, which is no longer counted here.
     #[must_use]
     pub fn take(&self) -> Metrics {
-        let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut current = self.current.lock();
         std::mem::replace(&mut current, self.empty.clone())
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use aws_config::retry::RetryConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
@@ -15,9 +15,8 @@ use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::body::SdkBody;
 use jiff::Timestamp;
 use kairos::clock::{Clock, ManualClock};
+use parking_lot::Mutex;
 use tokio::sync::Semaphore;
-
-use crate::invoker::sync::lock;
 
 /// A request.
 #[derive(Clone, Debug)]
@@ -186,7 +185,7 @@ impl Wire {
     }
 
     pub(super) fn seen(&self, service: &str) -> Vec<Seen> {
-        lock(&self.seen).iter().filter(|seen| seen.service() == service).cloned().collect()
+        self.seen.lock().iter().filter(|seen| seen.service() == service).cloned().collect()
     }
 
     pub(super) fn config(&self) -> SdkConfig {
@@ -225,7 +224,7 @@ impl HttpConnector for Wire {
             body: String::from_utf8(request.body().bytes().unwrap_or_default().to_vec()).unwrap(),
         };
         let session = {
-            let mut all = lock(&self.seen);
+            let mut all = self.seen.lock();
             all.push(seen.clone());
             all.iter().filter(|seen| seen.service() == "sts").count()
         };
