@@ -30,7 +30,7 @@ use kairos::{
 use kairos_aws::{AwsInvoker, SqsQueue};
 
 use crate::microburst::{Microburst, SLOW};
-use crate::place::{ACCOUNT, Place, config, endpoint};
+use crate::place::{ACCOUNT, Place, config, endpoint, make_queue};
 
 /// How long what was received in vain stays away, and a claim that was made in vain lasts. Half of it must do for a claim or a record with
 /// all its tries: where they are slow, and where they are not.
@@ -128,6 +128,16 @@ async fn insist<T, F: Future<Output = Result<T>>>(failures: &AtomicUsize, call: 
         failures.fetch_add(1, Ordering::Relaxed);
     }
     panic!("20 calls have failed, one after the other");
+}
+
+/// The queue that processes call, by its URL.
+async fn make_target(place: &Place) -> String {
+    make_queue(&place.sqs, format!("{}-ventas", place.name)).await
+}
+
+/// The same by its ARN, whether it is there or not.
+fn target_of(place: &Place) -> String {
+    format!("arn:aws:sqs:us-east-1:{ACCOUNT}:{}-ventas", place.name)
 }
 
 fn registration(number: usize, days: usize, target: &str) -> Registration {

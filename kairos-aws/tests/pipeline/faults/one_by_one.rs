@@ -13,18 +13,18 @@ use kairos::{ErrorKind, ExecutionId, ExecutionState, ProcessId};
 use serde_json::{Value, json};
 
 use super::{
-    Lines, NextHour, QUEUE, SHORT, brisk, carried_out, direct, executed, holds, hurried, insist, is_empty, once,
-    patient, reconciled, registered, registration, taken,
+    Lines, NextHour, QUEUE, SHORT, brisk, carried_out, direct, executed, holds, hurried, insist, is_empty, make_target,
+    once, patient, reconciled, registered, registration, taken, target_of,
 };
 use crate::microburst::{Microburst, SLOW, trouble};
-use crate::place::{ACCOUNT, Place, config, endpoint, make_queue};
+use crate::place::{Place, config, endpoint};
 
 /// A request that was given up is carried out all the same, after the call that it belongs to was answered, and others after that.
 #[tokio::test]
 async fn what_arrives_late_undoes_nothing_that_was_answered_since() {
     let (place, lines) = (Place::new().await, Lines::new(SHORT).await);
     let scheduler = brisk(&lines.to(&place).await);
-    let registration = registration(0, 1, &format!("arn:aws:sqs:us-east-1:{ACCOUNT}:{}-ventas", place.name));
+    let registration = registration(0, 1, &target_of(&place));
     let process = scheduler.register(&registration).await.unwrap().process;
     let late = |service: &str, operation: &str| {
         let slow = u64::try_from(SLOW.as_millis()).unwrap();
@@ -56,8 +56,8 @@ async fn what_arrives_late_undoes_nothing_that_was_answered_since() {
 #[tokio::test]
 async fn what_was_done_without_an_answer_is_known_as_ones_own() {
     let (place, lines) = (Place::new().await, Lines::new(SHORT).await);
-    let at_target = make_queue(&place.sqs, format!("{}-ventas", place.name)).await;
-    let registration = registration(0, 1, &format!("arn:aws:sqs:us-east-1:{ACCOUNT}:{}-ventas", place.name));
+    let at_target = make_target(&place).await;
+    let registration = registration(0, 1, &target_of(&place));
     let faulty = lines.to(&place).await;
     // The SDK makes three tries: with three answers lost, Kairos itself asks again, and with four, also the second time.
     let lost = |service: &str, operation: &str, body: Option<&str>, times: u64| {
@@ -105,8 +105,7 @@ async fn what_was_done_without_an_answer_is_known_as_ones_own() {
 #[tokio::test]
 async fn an_answer_of_nothing_is_no_answer() {
     let (place, lines) = (Place::new().await, Lines::new(SHORT).await);
-    let at_target = make_queue(&place.sqs, format!("{}-ventas", place.name)).await;
-    let target = format!("arn:aws:sqs:us-east-1:{ACCOUNT}:{}-ventas", place.name);
+    let (at_target, target) = (make_target(&place).await, target_of(&place));
     let schedule = registered(&place, &[target], 3).await;
     let nothing = |service: &str, operation: &str| json!({ "service": service, "operation": operation, "response": { "truncate_bytes": 0 }, "times": 1 });
     lines.tables.obey(["Query", "UpdateItem"].map(|operation| nothing("dynamodb", operation))).await;
@@ -123,8 +122,7 @@ async fn an_answer_of_nothing_is_no_answer() {
 #[tokio::test]
 async fn changes_that_meet_others_are_made_again_and_give_up_in_the_end_without_a_trace() {
     let (place, lines) = (Place::new().await, Lines::new(SHORT).await);
-    let at_target = make_queue(&place.sqs, format!("{}-ventas", place.name)).await;
-    let target = format!("arn:aws:sqs:us-east-1:{ACCOUNT}:{}-ventas", place.name);
+    let (at_target, target) = (make_target(&place).await, target_of(&place));
     let scheduler = lines.to(&place).await.scheduler;
     let met = |operation: &str, error: Value| json!({ "service": "dynamodb", "operation": operation, "error": error });
     let cancelled = met(
@@ -168,8 +166,7 @@ async fn changes_that_meet_others_are_made_again_and_give_up_in_the_end_without_
 #[tokio::test]
 async fn what_was_denied_lies_with_the_dead_letters_and_runs_once_when_it_is_redriven() {
     let (place, lines) = (Place::new().await, Lines::new(SHORT).await);
-    let at_target = make_queue(&place.sqs, format!("{}-ventas", place.name)).await;
-    let target = format!("arn:aws:sqs:us-east-1:{ACCOUNT}:{}-ventas", place.name);
+    let (at_target, target) = (make_target(&place).await, target_of(&place));
     let schedule = registered(&place, &[target], 2).await;
     let faulty = lines.to(&place).await;
     let denied = "RoleArn == 'arn:aws:iam::123456789012:role/kairos-1'";
@@ -203,7 +200,7 @@ async fn what_was_denied_lies_with_the_dead_letters_and_runs_once_when_it_is_red
 #[tokio::test]
 async fn without_a_server_every_call_fails_as_unavailable_and_leaves_nothing_that_is_not_repaired() {
     let (place, line) = (Place::new().await, Microburst::before("http://127.0.0.1:1").await);
-    let target = format!("arn:aws:sqs:us-east-1:{ACCOUNT}:{}-ventas", place.name);
+    let target = target_of(&place);
     let schedule = registered(&place, std::slice::from_ref(&target), 1).await;
     let request = DispatchRequest::new(schedule.clone(), SystemClock.now());
     let unavailable = |error: kairos::Error| assert_eq!(error.kind(), ErrorKind::Unavailable, "{error:?}");

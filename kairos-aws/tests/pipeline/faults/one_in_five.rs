@@ -16,11 +16,11 @@ use kairos::{Changes, ProcessId};
 use serde_json::{Value, json};
 
 use super::{
-    LONG, Lines, NextHour, QUEUE, SHORT, brisk, carried_out, direct, holds, hurried, insist, once, patient, reconciled,
-    registered, registration, taken,
+    LONG, Lines, NextHour, QUEUE, SHORT, brisk, carried_out, direct, holds, hurried, insist, make_target, once,
+    patient, reconciled, registered, registration, taken, target_of,
 };
 use crate::microburst::{nonsense, trouble};
-use crate::place::{ACCOUNT, Place, ROLE, config, endpoint, make_queue};
+use crate::place::{ACCOUNT, Place, ROLE, config, endpoint};
 
 #[tokio::test]
 async fn what_is_answered_under_faults_is_so_and_what_failed_can_be_called_again() {
@@ -29,7 +29,7 @@ async fn what_is_answered_under_faults_is_so_and_what_failed_can_be_called_again
     let (place, lines) = (Place::new().await, Lines::new(SHORT).await);
     let scheduler = &brisk(&lines.to(&place).await);
     let next_hour = direct(&place, Arc::new(NextHour { since: SystemClock.now() })).await;
-    let target = format!("arn:aws:sqs:us-east-1:{ACCOUNT}:{}-ventas", place.name);
+    let target = target_of(&place);
     lines.tables.obey(trouble("dynamodb", None)).await;
     lines.services.obey(trouble("scheduler", None)).await;
 
@@ -93,8 +93,7 @@ async fn what_is_answered_under_faults_is_so_and_what_failed_can_be_called_again
 /// At a queue that cannot know that it has been sent the same execution before; so its own answers arrive.
 async fn takes_effect_once(what: &str, count: usize, hold: Duration, faults: fn(&str, Option<&str>) -> Vec<Value>) {
     let (place, lines) = (Place::new().await, Lines::new(hold).await);
-    let at_target = make_queue(&place.sqs, format!("{}-ventas", place.name)).await;
-    let target = format!("arn:aws:sqs:us-east-1:{ACCOUNT}:{}-ventas", place.name);
+    let (at_target, target) = (make_target(&place).await, target_of(&place));
     let schedule = registered(&place, &[target], count).await;
     lines.tables.obey(faults("dynamodb", None)).await;
     let queue = QUEUE.into_iter().chain(["GetQueueUrl"]).flat_map(|operation| faults("sqs", Some(operation)));
