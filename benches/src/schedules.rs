@@ -66,6 +66,7 @@ pub(crate) fn run(count: u32) {
     }
     let evaluated = [
         ("map of minutes to lists", measure(count, bare::Minutes::new)),
+        ("the same, evaluated together", measure(count, bare::Minutes::together)),
         ("binary heap", measure(count, bare::Heap::new)),
         ("tokio-util's DelayQueue", measure(count, bare::Delays::new)),
     ];

@@ -6,6 +6,7 @@ mod saved;
 
 use std::collections::VecDeque;
 use std::fmt;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -173,19 +174,10 @@ impl MemorySchedules {
         let missed = {
             let mut state = self.state.lock();
             let now = state.see(self.clock.now());
-            // Where some have failed, all that are taken here may be given back. Where none has, counting them would only cost.
-            let may_fail = state.retries.len() > 0;
             if state.next_due().is_some_and(|due| due <= now) {
                 firings.reserve(max.min(AT_FIRST));
             }
-            while firings.len() < max && state.take(now, self.catch_up, &mut firings) {
-                if let Some(Firing { input, attempt: 1, .. }) = firings.last().filter(|_| may_fail) {
-                    state.retries.hold(&input.schedule_id);
-                }
-            }
-            for firing in firings.iter().filter(|_| may_fail) {
-                state.retries.release(&firing.input.schedule_id);
-            }
+            state.take(now, self.catch_up, max, &mut firings);
             state.missed.tell()
         };
         if let Some(Untold { schedules, first, last }) = missed {
@@ -295,39 +287,48 @@ impl State {
         }
     }
 
-    /// Adds the next firing, if one is due.
-    fn take(&mut self, now: Timestamp, catch_up: Duration, firings: &mut Vec<Firing>) -> bool {
+    /// Adds what is due, until there are `max`.
+    fn take(&mut self, now: Timestamp, catch_up: Duration, max: usize, firings: &mut Vec<Firing>) {
         // Nearly always nothing was given back, and there is nothing to compare with.
-        while self.retries.len() == 0 || self.is_occurrence_next() {
-            let Self { triggers, retries, .. } = self;
-            let room = retries.room();
-            if room == Room::None {
+        if self.retries.len() == 0 {
+            self.take_occurrences(now, catch_up, max, firings);
+            return;
+        }
+        // As some have failed, all that are taken here may be given back.
+        while firings.len() < max {
+            if self.take_occurrences(now, catch_up, firings.len() + 1, firings)
+                && let Some(firing) = firings.last()
+            {
+                self.retries.hold(&firing.input.schedule_id);
+            } else if let Some(firing) = self.retries.take(now) {
+                firings.push(firing);
+            } else {
                 break;
             }
-            let is_held_back = |schedule: &str| room == Room::Others && retries.has(schedule);
-            // The wheel may tell too early a time: what is due after the first of those given back has to wait for that.
-            let until = retries.next_due().map_or(now, |due| due.min(now));
-            match triggers.fire(now, until, catch_up, is_held_back) {
-                Some(Fired::Due(id, occurrence)) => {
-                    push_with(firings, || {
-                        let input = TriggerInput::new(id.clone(), occurrence);
-                        Firing { input, attempt: 1, first_taken_at: now }
-                    });
-                    return true;
-                }
-                Some(Fired::HeldBack) => {}
-                Some(Fired::Missed(missed)) => self.missed.add(missed),
-                None => break,
-            }
         }
-        self.retries.take(now).map(|firing| firings.push(firing)).is_some()
+        firings.iter().for_each(|firing| self.retries.release(&firing.input.schedule_id));
     }
 
-    /// Whether an occurrence has been due for as long as any firing that was given back, and may be taken.
-    fn is_occurrence_next(&self) -> bool {
-        let (occurrence, retry) = (self.triggers.next_due(), self.retries.next_due());
-        self.retries.room() != Room::None
-            && occurrence.is_some_and(|occurrence| retry.is_none_or(|retry| occurrence <= retry))
+    /// Adds occurrences that have been due for as long as any firing that was given back, until there are `max`. Whether one was added.
+    fn take_occurrences(&mut self, now: Timestamp, catch_up: Duration, max: usize, firings: &mut Vec<Firing>) -> bool {
+        let Self { triggers, retries, missed, .. } = self;
+        let (before, room) = (firings.len(), retries.room());
+        if room == Room::None || before >= max {
+            return false;
+        }
+        let until = retries.next_due().map_or(now, |due| due.min(now));
+        let is_held_back = |schedule: &str| room == Room::Others && retries.has(schedule);
+        triggers.fire(now, until, catch_up, is_held_back, |fired| {
+            match fired {
+                Fired::Due(id, occurrence) => push_with(firings, || {
+                    let input = TriggerInput::new(id.clone(), occurrence);
+                    Firing { input, attempt: 1, first_taken_at: now }
+                }),
+                Fired::Missed(occurrences) => missed.add(occurrences),
+            }
+            if firings.len() < max { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+        });
+        firings.len() > before
     }
 
     fn bury(&mut self, firing: Firing) {

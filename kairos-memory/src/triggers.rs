@@ -3,6 +3,7 @@
 mod saved;
 
 use std::hash::BuildHasher as _;
+use std::ops::ControlFlow;
 use std::time::Duration;
 
 use hashbrown::{DefaultHashBuilder, HashMap, HashTable};
@@ -10,6 +11,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use kairos::backend::{Trigger, TriggerKey};
 use kairos::clock::earlier;
+use kairos::timetable::{Bounds, WallClock};
 use kairos::{Expression, ScheduleId, Specification, Timetable};
 
 use crate::listing::fingerprint;
@@ -28,15 +30,12 @@ pub(crate) struct Triggers {
     zones: Vec<Zone>,
     /// What few triggers have, by slot.
     extras: HashMap<u32, Extra>,
-    /// How many of the triggers that fire next have been [read](Self::read_ahead).
-    read: usize,
 }
 
 /// A zone, once.
 #[derive(Debug)]
 struct Zone {
-    /// Of its triggers, one after the other.
-    timetable: Timetable,
+    clock: WallClock,
     /// Whether it is named, or is what it is where none is.
     is_named: bool,
 }
@@ -84,16 +83,12 @@ struct Extra {
 pub(crate) enum Fired<'a> {
     /// It fires for this occurrence.
     Due(&'a ScheduleId, Timestamp),
-    /// It has to wait, and is looked at again a minute later.
-    HeldBack,
     /// It came too late for some occurrences. The first that is not too late is next.
     Missed(Missed),
 }
 
 /// How long a trigger that has to wait is left alone.
 const HELD_BACK: Duration = Duration::from_secs(60);
-/// How many triggers are read ahead: about as many as a core waits for at once.
-const READ_AHEAD: usize = 32;
 /// How many missed occurrences are counted one by one.
 const COUNTED: usize = 10_000;
 
@@ -101,20 +96,6 @@ impl Extra {
     fn has_times(&self) -> bool {
         let Self { start, end, window_minutes, .. } = self;
         start.is_some() || end.is_some() || window_minutes.is_some()
-    }
-}
-
-impl Zone {
-    /// The timetable of a trigger in this zone. One for all of them, as to share a zone with a copy for each costs as much as its fire time.
-    ///
-    /// A rate that has no start may as well count from its last occurrence as from its first.
-    fn lend(&mut self, packed: &Packed, times: Option<&Extra>) -> &Timetable {
-        let (start, end) = times.map_or((None, None), |times| (times.start, times.end));
-        self.timetable.set_expression(packed.expression);
-        self.timetable.set_anchor(packed.next());
-        self.timetable.set_start(start);
-        self.timetable.set_end(end);
-        &self.timetable
     }
 }
 
@@ -131,6 +112,12 @@ impl Packed {
     /// What there is extra of it, if that has anything to say about when it fires.
     fn times<'a>(&self, slot: u32, extras: &'a HashMap<u32, Extra>) -> Option<&'a Extra> {
         if self.extra == HasExtra::Times { extras.get(&slot) } else { None }
+    }
+
+    /// From when to when it fires. A rate that has no start may as well count from its last occurrence as from its first.
+    fn bounds(last: Timestamp, times: Option<&Extra>) -> Bounds {
+        let (start, end) = times.map_or((None, None), |times| (times.start, times.end));
+        Bounds { anchor: last, start, end }
     }
 
     /// How many milliseconds after its occurrence it fires, within its window. That depends on the id alone, so that triggers of one
@@ -153,7 +140,6 @@ impl Triggers {
             timers: Wheel::new(),
             zones: Vec::new(),
             extras: HashMap::new(),
-            read: 0,
         }
     }
 
@@ -243,7 +229,8 @@ impl Triggers {
         self.timers.next_due().map(instant)
     }
 
-    /// Sees to the trigger whose occurrence has been due for longest, if one is due, and sets its timer anew.
+    /// Sees to the triggers that are due at `until`, the one whose occurrence has been due for longest first, and sets the timer of each anew, until
+    /// `sink` has enough. What is held back is left alone, and looked at again a minute later.
     ///
     /// The next occurrence follows upon the nominal time of this one, not upon the time now: however late it is asked,
     /// every occurrence comes out, but those that were due longer ago than `catch_up`.
@@ -253,45 +240,37 @@ impl Triggers {
         until: Timestamp,
         catch_up: Duration,
         is_held_back: impl Fn(&str) -> bool,
-    ) -> Option<Fired<'_>> {
-        let slot = self.timers.pop(tick(until))?;
-        self.read_ahead();
-        let Self { packed, extras, zones, .. } = self;
-        let packed = packed.get(slot)?;
-        let times = packed.times(slot, extras);
-        let oldest = tick(now).saturating_sub(millis(catch_up)).saturating_sub(packed.delay(times));
-        let occurrence = packed.next();
-        let timetable = zones[usize::from(packed.zone)].lend(packed, times);
-        if tick(occurrence) < oldest {
-            let oldest = instant(oldest);
-            let missed = missed(&packed.id, occurrence, timetable, oldest);
-            let following = timetable.next_after(earlier(oldest, Duration::from_nanos(1)));
-            self.set_timer(slot, following);
-            return Some(Fired::Missed(missed));
-        }
-        if is_held_back(packed.id.as_str()) {
-            self.timers.set(slot, tick(now) + millis(HELD_BACK));
-            return Some(Fired::HeldBack);
-        }
-        let following = timetable.next_after(occurrence);
-        self.set_timer(slot, following);
-        Some(Fired::Due(&self.packed.get(slot)?.id, occurrence))
-    }
-
-    /// Reads what firing the next few triggers will read, and does nothing with it.
-    ///
-    /// Triggers of one time lie far apart, and in no cache. Read one after the other, between one firing and the next, they would be waited for one
-    /// after the other; read here, side by side, they are waited for together.
-    fn read_ahead(&mut self) {
-        if self.read > 0 {
-            self.read -= 1;
-            return;
-        }
-        for packed in self.timers.next_of_tick().take(READ_AHEAD).filter_map(|slot| self.packed.get(slot)) {
-            // It takes up three lines of cache, and an id is at one end of it.
-            let first_of_id = packed.id.as_str().as_bytes().first().copied();
-            std::hint::black_box((packed.expression, packed.seconds, first_of_id));
-            self.read += 1;
+        mut sink: impl FnMut(Fired<'_>) -> ControlFlow<()>,
+    ) {
+        let (now, until) = (tick(now), tick(until));
+        let oldest = now.saturating_sub(millis(catch_up));
+        while let Some(slot) = self.timers.pop(until) {
+            let Self { packed, timers, extras, zones, .. } = self;
+            let Some(packed) = packed.get_mut(slot) else { continue };
+            let times = packed.times(slot, extras);
+            let delay = packed.delay(times);
+            let clock = &mut zones[usize::from(packed.zone)].clock;
+            let occurrence = packed.next();
+            let bounds = Packed::bounds(occurrence, times);
+            let oldest = oldest.saturating_sub(delay);
+            let (mut last, mut missed) = (occurrence, None);
+            if tick(occurrence) < oldest {
+                let oldest = instant(oldest);
+                last = earlier(oldest, Duration::from_nanos(1));
+                missed =
+                    Some(missed_before(oldest, &packed.id, occurrence, &clock.timetable(packed.expression, bounds)));
+            } else if is_held_back(packed.id.as_str()) {
+                timers.set(slot, now + millis(HELD_BACK));
+                continue;
+            }
+            if let Some(following) = clock.next_after(&packed.expression, &bounds, last) {
+                packed.set_next(following);
+                timers.set(slot, due_tick(following) + delay);
+            }
+            let fired = missed.map_or(Fired::Due(&packed.id, occurrence), Fired::Missed);
+            if sink(fired).is_break() {
+                return;
+            }
         }
     }
 
@@ -312,9 +291,9 @@ impl Triggers {
     fn zone(&mut self, specification: &Specification, timetable: &Timetable) -> u16 {
         let is_named = specification.time_zone.is_some();
         let name = timetable.zone().iana_name();
-        let is_same = |known: &Zone| known.is_named == is_named && known.timetable.zone().iana_name() == name;
+        let is_same = |known: &Zone| known.is_named == is_named && known.clock.zone().iana_name() == name;
         let index = self.zones.iter().position(is_same).unwrap_or_else(|| {
-            self.zones.push(Zone { timetable: timetable.clone(), is_named });
+            self.zones.push(Zone { clock: WallClock::new(timetable.zone().clone()), is_named });
             self.zones.len() - 1
         });
         u16::try_from(index).expect("fewer zones than 65536")
@@ -328,7 +307,7 @@ impl Triggers {
         let mut specification = Specification::new(written);
         let zone = &self.zones[usize::from(packed.zone)];
         if zone.is_named {
-            let name = zone.timetable.zone().iana_name().map(str::to_owned);
+            let name = zone.clock.zone().iana_name().map(str::to_owned);
             specification.time_zone = text(|extra| &extra.zone_name).or(name);
         }
         specification.group = text(|extra| &extra.group);
@@ -350,7 +329,7 @@ fn name<'a>(
 }
 
 /// The occurrences from the next one on and before `oldest`. Stepping through them would take as long as they were many.
-fn missed(id: &ScheduleId, first: Timestamp, timetable: &Timetable, oldest: Timestamp) -> Missed {
+fn missed_before(oldest: Timestamp, id: &ScheduleId, first: Timestamp, timetable: &Timetable) -> Missed {
     let last = timetable.previous_before(oldest).unwrap_or(first);
     let (count, is_exact) = match timetable.expression() {
         Expression::Rate(rate) => {

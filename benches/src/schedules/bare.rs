@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use jiff::Timestamp;
+use jiff::tz::TimeZone;
 use kairos::backend::Trigger;
 use kairos::clock::between;
-use kairos::timetable::Timetable;
+use kairos::timetable::{Bounds, Timetable, WallClock};
 use kairos::{Expression, Specification};
 use tokio::runtime::Runtime;
 use tokio::task::unconstrained;
@@ -21,16 +22,26 @@ const DAY: i64 = 24 * 60 * 60;
 
 /// Expressions by number, all in UTC.
 struct Expressions {
-    /// Lent to one expression after the other: there but while it is.
-    timetable: Option<Timetable>,
+    evaluated: Evaluated,
     expressions: Vec<Expression>,
 }
 
+enum Evaluated {
+    /// Each by itself, as by any crate. The timetable is lent to one after the other: it is there but while it is.
+    Alone(Option<Timetable>),
+    /// With what was found out about an instant for the one before.
+    Together(WallClock),
+}
+
 impl Expressions {
-    fn new() -> Self {
+    fn alone() -> Self {
         #[allow(clippy::expect_used, reason = "it is sound")]
         let timetable = Specification::new("rate(1 day)").timetable(start()).expect("a timetable");
-        Self { timetable: Some(timetable), expressions: Vec::new() }
+        Self { evaluated: Evaluated::Alone(Some(timetable)), expressions: Vec::new() }
+    }
+
+    fn together() -> Self {
+        Self { evaluated: Evaluated::Together(WallClock::new(TimeZone::UTC)), expressions: Vec::new() }
     }
 
     /// Reads an expression, and tells when it fires first.
@@ -42,10 +53,16 @@ impl Expressions {
     }
 
     fn next(&mut self, number: usize, after: Timestamp) -> Timestamp {
-        let Some(timetable) = self.timetable.take() else { return Timestamp::MAX };
-        let timetable = timetable.with_expression(self.expressions[number]);
-        let next = timetable.next_after(after);
-        self.timetable = Some(timetable);
+        let expression = &self.expressions[number];
+        let next = match &mut self.evaluated {
+            Evaluated::Alone(lent) => {
+                let timetable = lent.take().map(|timetable| timetable.with_expression(*expression));
+                let next = timetable.as_ref().and_then(|timetable| timetable.next_after(after));
+                *lent = timetable;
+                next
+            }
+            Evaluated::Together(clock) => clock.next_after(expression, &Bounds::default(), after),
+        };
         next.unwrap_or(Timestamp::MAX)
     }
 }
@@ -58,7 +75,12 @@ pub(super) struct Minutes {
 
 impl Minutes {
     pub(super) fn new() -> Self {
-        Self { expressions: Expressions::new(), minutes: BTreeMap::new() }
+        Self { expressions: Expressions::alone(), minutes: BTreeMap::new() }
+    }
+
+    /// The same, evaluated together.
+    pub(super) fn together() -> Self {
+        Self { expressions: Expressions::together(), ..Self::new() }
     }
 }
 
@@ -104,7 +126,7 @@ pub(super) struct Heap {
 
 impl Heap {
     pub(super) fn new() -> Self {
-        Self { expressions: Expressions::new(), timers: BinaryHeap::new() }
+        Self { expressions: Expressions::alone(), timers: BinaryHeap::new() }
     }
 }
 
@@ -154,7 +176,7 @@ impl Delays {
         #[allow(clippy::expect_used, reason = "without a runtime there is nothing to measure")]
         let runtime = runtime.expect("a runtime");
         let started = runtime.block_on(async { tokio::time::Instant::now() });
-        Self { expressions: Expressions::new(), queue: DelayQueue::new(), keys: Vec::new(), runtime, started }
+        Self { expressions: Expressions::alone(), queue: DelayQueue::new(), keys: Vec::new(), runtime, started }
     }
 }
 
@@ -212,7 +234,7 @@ pub(super) struct Blind {
 
 impl Blind {
     pub(super) fn new() -> Self {
-        Self { expressions: Expressions::new(), minutes: BTreeMap::new(), count: 0 }
+        Self { expressions: Expressions::alone(), minutes: BTreeMap::new(), count: 0 }
     }
 }
 

@@ -14,11 +14,55 @@ pub(crate) const YEARS: u32 = 230;
 pub(crate) const DAYS: u32 = CALENDAR[MONTHS].start;
 
 pub(crate) const SECONDS_PER_DAY: u64 = 24 * 60 * 60;
+/// When 2199 is over, in local seconds.
+const END: u64 = DAYS as u64 * SECONDS_PER_DAY;
 
 const MONTHS: usize = YEARS as usize * 12;
 
 /// Every month, and the one after the last. 22 kB, of which a search touches what it looks at.
 static CALENDAR: [Month; MONTHS + 1] = calendar();
+
+/// A minute of the calendar, taken apart.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Minute {
+    /// The number of its day.
+    pub(crate) day: u32,
+    /// The year, as an index.
+    pub(crate) year: u32,
+    /// The month, 1-12.
+    pub(crate) month: u32,
+    /// That month in the calendar.
+    pub(crate) calendar: Month,
+    /// 0-23.
+    pub(crate) hour: u32,
+    /// 0-59.
+    pub(crate) minute: u32,
+}
+
+impl Minute {
+    /// The first minute that begins at or after a local time, in seconds. After 2199 it is one of 2200, which no expression names.
+    pub(crate) fn at_or_after(local: i64) -> Minute {
+        Minute::of(u64::try_from(local).unwrap_or(0).saturating_add(59).min(END))
+    }
+
+    /// The last minute that begins at or before a local time, in seconds; none before 1970.
+    pub(crate) fn at_or_before(local: i64) -> Option<Minute> {
+        u64::try_from(local).ok().map(|local| Minute::of(local.min(END - 1)))
+    }
+
+    /// The minute of a local time, in seconds; at most [`END`].
+    #[allow(clippy::cast_possible_truncation, reason = "there are fewer days")]
+    fn of(local: u64) -> Minute {
+        let (day, minute) = ((local / SECONDS_PER_DAY) as u32, (local % SECONDS_PER_DAY / 60) as u32);
+        let (year, month, calendar) = month_of(day);
+        Minute { day, year, month, calendar, hour: minute / 60, minute: minute % 60 }
+    }
+
+    /// The day of the month, 1-31.
+    pub(crate) fn date(&self) -> u32 {
+        self.day - self.calendar.start + 1
+    }
+}
 
 /// A month of the calendar.
 #[derive(Clone, Copy, Debug)]
@@ -56,8 +100,8 @@ pub(crate) fn month(year: u32, month: u32) -> Month {
     CALENDAR[(12 * year + month - 1) as usize]
 }
 
-/// The year (an index), the month (1-12) and that month in the calendar, of a day number below [`DAYS`].
-pub(crate) fn month_of(day: u32) -> (u32, u32, Month) {
+/// The year (an index), the month (1-12) and that month in the calendar, of a day number up to [`DAYS`].
+fn month_of(day: u32) -> (u32, u32, Month) {
     // 400 years have 4800 months and 146 097 days. Months and years are not all alike, so this is the month that is
     // sought or, with three days more, the one after it.
     let mut index = 4800 * (day + 3) / 146_097;

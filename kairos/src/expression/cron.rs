@@ -1,6 +1,6 @@
 //! A cron expression as sets of bits, and the search for the local minutes it names.
 
-use super::civil::{self, FIRST_YEAR, SECONDS_PER_DAY, YEARS};
+use super::civil::{self, FIRST_YEAR, Minute, SECONDS_PER_DAY, YEARS};
 use super::days::DayRule;
 
 /// A cron expression: `cron(minute hour day-of-month month day-of-week year)`.
@@ -70,15 +70,19 @@ impl Years {
 impl Cron {
     /// The first local time at or after `from`.
     pub(crate) fn first_from(&self, from: i64) -> Option<i64> {
-        // The first whole minute from there on: what is named are minutes.
-        let (day, minute) = day_and_minute(u64::try_from(from).unwrap_or(0) + 59)?;
-        let (year, month, calendar) = civil::month_of(day);
-        let date = day - calendar.start + 1;
+        self.first_at(&Minute::at_or_after(from))
+    }
+
+    /// The first local time from a minute on. Inlined, so that what was found of the minute need not be written to memory to be read again.
+    #[inline(always)]
+    pub(crate) fn first_at(&self, from: &Minute) -> Option<i64> {
+        let Minute { day, year, month, calendar, hour, minute } = *from;
+        let date = from.date();
         if self.years.contains(year) {
             if self.months >> month & 1 == 1 {
                 let days = self.days.days_in(calendar);
                 if days >> date & 1 == 1
-                    && let Some(minute) = self.minute_from(minute)
+                    && let Some(minute) = self.time_from(hour, minute)
                 {
                     return Some(seconds(day, minute));
                 }
@@ -104,15 +108,14 @@ impl Cron {
 
     /// The last local time at or before `until`.
     pub(crate) fn last_until(&self, until: i64) -> Option<i64> {
-        let until = u64::try_from(until).ok()?;
-        let (day, minute) = day_and_minute(until).unwrap_or((civil::DAYS - 1, 24 * 60 - 1));
-        let (year, month, calendar) = civil::month_of(day);
-        let date = day - calendar.start + 1;
+        let until = Minute::at_or_before(until)?;
+        let Minute { day, year, month, calendar, hour, minute } = until;
+        let date = until.date();
         if self.years.contains(year) {
             if self.months >> month & 1 == 1 {
                 let days = self.days.days_in(calendar);
                 if days >> date & 1 == 1
-                    && let Some(minute) = self.minute_until(minute)
+                    && let Some(minute) = self.time_until(hour, minute)
                 {
                     return Some(seconds(day, minute));
                 }
@@ -136,9 +139,8 @@ impl Cron {
         None
     }
 
-    /// The first minute of the day at or after one.
-    fn minute_from(&self, minute: u32) -> Option<u32> {
-        let (hour, minute) = (minute / 60, minute % 60);
+    /// The first minute of the day at or after a time of it.
+    fn time_from(&self, hour: u32, minute: u32) -> Option<u32> {
         let minutes = self.minutes & (u64::MAX << minute);
         if self.hours >> hour & 1 == 1 && minutes != 0 {
             return Some(hour * 60 + minutes.trailing_zeros());
@@ -147,9 +149,8 @@ impl Cron {
         (hours != 0).then(|| hours.trailing_zeros() * 60 + self.minutes.trailing_zeros())
     }
 
-    /// The last minute of the day at or before one.
-    fn minute_until(&self, minute: u32) -> Option<u32> {
-        let (hour, minute) = (minute / 60, minute % 60);
+    /// The last minute of the day at or before a time of it.
+    fn time_until(&self, hour: u32, minute: u32) -> Option<u32> {
         let minutes = self.minutes & !(u64::MAX << 1 << minute);
         if self.hours >> hour & 1 == 1 && minutes != 0 {
             return Some(hour * 60 + minutes.ilog2());
@@ -192,13 +193,6 @@ impl Cron {
         }
         None
     }
-}
-
-/// The day number and the minute of that day, of a local time from 1970 on; nothing after 2199.
-fn day_and_minute(second: u64) -> Option<(u32, u32)> {
-    let day = u32::try_from(second / SECONDS_PER_DAY).ok().filter(|&day| day < civil::DAYS)?;
-    let minute = u32::try_from(second % SECONDS_PER_DAY / 60).ok()?;
-    Some((day, minute))
 }
 
 /// The local time of a minute of a day.

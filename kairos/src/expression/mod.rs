@@ -45,6 +45,7 @@ mod field;
 mod parse;
 mod repair;
 
+pub(crate) use civil::Minute;
 pub use cron::Cron;
 pub use describe::Language;
 pub use error::ExpressionError;

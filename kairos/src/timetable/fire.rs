@@ -6,7 +6,8 @@ use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::{AmbiguousOffset, Offset};
 
-use super::{Timetable, floor};
+use super::Timetable;
+use super::bounds::{Bounds, floor};
 use crate::expression::{Cron, Expression};
 
 /// How many skipped occurrences are named before the rest are counted.
@@ -142,10 +143,10 @@ impl Timetable {
     /// ```
     #[must_use]
     pub fn upcoming(&self, after: Timestamp, count: usize) -> Vec<Fire> {
-        let mut last = (after, self.zone.to_offset(after));
+        let mut last = (after, self.zone().to_offset(after));
         let mut fires = Vec::new();
         for at in self.after(after).take(count) {
-            let offset = self.zone.to_offset(at);
+            let offset = self.zone().to_offset(at);
             let local = offset.to_datetime(at);
             let mut notes = self.skipped_notes(last.0, at);
             notes.extend(self.repeated(local, at));
@@ -173,8 +174,8 @@ impl Timetable {
         if self.next_after(after).is_some() {
             return None;
         }
-        let unbounded = Timetable { end: None, ..self.clone() };
-        if let (Some(end), Some(_)) = (self.end, unbounded.next_after(after)) {
+        let unbounded = self.clone().with_end(None);
+        if let (Some(end), Some(_)) = (self.end(), unbounded.next_after(after)) {
             return Some(Never::Ended { end });
         }
         let skipped = |local| Never::Skipped { local };
@@ -186,9 +187,9 @@ impl Timetable {
                 left().or_else(last).or_else(ever).unwrap_or(Never::NoSuchDay)
             }
             Expression::Rate(_) => Never::Beyond,
-            Expression::At(at) => match self.zone.to_ambiguous_timestamp(at.local()).offset() {
+            Expression::At(at) => match self.zone().to_ambiguous_timestamp(at.local()).offset() {
                 AmbiguousOffset::Gap { .. } => skipped(at.local()),
-                _ => self.once(*at).map_or(Never::Beyond, |last| Never::Over { last }),
+                _ => self.wall.once(*at).map_or(Never::Beyond, |last| Never::Over { last }),
             },
         })
     }
@@ -196,8 +197,9 @@ impl Timetable {
     /// The local times that the expression names and a zone change skips, for changes after an instant and up to
     /// another, within start and end.
     fn skipped_between(&self, cron: &Cron, after: Timestamp, until: Timestamp) -> impl Iterator<Item = DateTime> {
+        let Bounds { start, end, .. } = self.bounds;
         let within = move |change: i64| {
-            self.start.is_none_or(|start| floor(start) <= change) && self.end.is_none_or(|end| floor(end) >= change)
+            start.is_none_or(|start| floor(start) <= change) && end.is_none_or(|end| floor(end) >= change)
         };
         let gaps = self.wall.gaps(floor(after), floor(until)).filter(move |gap| within(gap.change));
         gaps.flat_map(move |gap| {
@@ -226,7 +228,7 @@ impl Timetable {
         if matches!(self.expression, Expression::Rate(_)) {
             return None;
         }
-        match self.zone.to_ambiguous_timestamp(local).offset() {
+        match self.zone().to_ambiguous_timestamp(local).offset() {
             AmbiguousOffset::Fold { after, .. } => {
                 let again = after.to_timestamp(local).ok().filter(|&again| again > at)?;
                 Some(ZoneNote::Repeated { local, again })

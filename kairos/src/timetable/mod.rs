@@ -14,6 +14,8 @@
 //! nanosecond or less, and one for each zone change that skips what was found. So the next fire time of a usual expression
 //! costs some 20 ns, whatever the zone; that nothing fires again is known within microseconds.
 
+mod bounds;
+mod clock;
 mod fire;
 mod iter;
 mod wall;
@@ -21,11 +23,13 @@ mod wall;
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use jiff::tz::{AmbiguousOffset, Offset, TimeZone};
+use jiff::tz::TimeZone;
 
-use crate::expression::{At, Expression, Rate};
+use crate::expression::Expression;
 use wall::Wall;
 
+pub use bounds::Bounds;
+pub use clock::WallClock;
 pub use fire::{Fire, Never, ZoneNote};
 pub use iter::{After, Before};
 
@@ -46,11 +50,8 @@ pub use iter::{After, Before};
 #[derive(Clone, Debug)]
 pub struct Timetable {
     expression: Expression,
-    zone: TimeZone,
     wall: Arc<Wall>,
-    anchor: Timestamp,
-    start: Option<Timestamp>,
-    end: Option<Timestamp>,
+    bounds: Bounds,
 }
 
 impl Timetable {
@@ -59,33 +60,22 @@ impl Timetable {
     /// The first timetable of each named zone computes the zone's changes, some 50 µs; all others share them.
     #[must_use]
     pub fn new(expression: Expression, zone: TimeZone) -> Timetable {
-        let wall = Wall::of(&zone);
-        Timetable { expression, zone, wall, anchor: Timestamp::UNIX_EPOCH, start: None, end: None }
+        Timetable { expression, wall: Wall::of(zone), bounds: Bounds::default() }
     }
 
     /// The same for another expression. What has been found out about the zone is shared.
     #[must_use]
     pub fn with_expression(mut self, expression: Expression) -> Timetable {
-        self.set_expression(expression);
-        self
-    }
-
-    /// Sets another expression. One timetable may so stand for many, one after the other, where its zone need not be shared by as many copies.
-    pub fn set_expression(&mut self, expression: Expression) {
         self.expression = expression;
+        self
     }
 
     /// The instant from which a rate without a start counts, such as the schedule's creation. It is the rate's first fire
     /// time; means nothing to other expressions.
     #[must_use]
     pub fn with_anchor(mut self, anchor: Timestamp) -> Timetable {
-        self.set_anchor(anchor);
+        self.bounds.anchor = anchor;
         self
-    }
-
-    /// Sets [another anchor](Self::with_anchor).
-    pub fn set_anchor(&mut self, anchor: Timestamp) {
-        self.anchor = anchor;
     }
 
     /// The earliest instant at which it may fire, and from which a rate counts. Ignored by one-time expressions, as the
@@ -103,25 +93,15 @@ impl Timetable {
     /// ```
     #[must_use]
     pub fn with_start(mut self, start: impl Into<Option<Timestamp>>) -> Timetable {
-        self.set_start(start);
+        self.bounds.start = start.into();
         self
-    }
-
-    /// Sets [another start](Self::with_start), or none.
-    pub fn set_start(&mut self, start: impl Into<Option<Timestamp>>) {
-        self.start = start.into();
     }
 
     /// The latest instant at which it may fire. Ignored by one-time expressions, as the service ignores it.
     #[must_use]
     pub fn with_end(mut self, end: impl Into<Option<Timestamp>>) -> Timetable {
-        self.set_end(end);
+        self.bounds.end = end.into();
         self
-    }
-
-    /// Sets [another end](Self::with_end), or none.
-    pub fn set_end(&mut self, end: impl Into<Option<Timestamp>>) {
-        self.end = end.into();
     }
 
     /// The expression.
@@ -133,57 +113,38 @@ impl Timetable {
     /// The time zone.
     #[must_use]
     pub fn zone(&self) -> &TimeZone {
-        &self.zone
+        self.wall.zone()
     }
 
     /// Where a rate begins: at the start if there is one, else at the anchor.
     #[must_use]
     pub fn anchor(&self) -> Timestamp {
-        self.start.unwrap_or(self.anchor)
+        self.bounds.anchor()
     }
 
     /// The earliest instant at which it fires, if it is bounded.
     #[must_use]
     pub fn start(&self) -> Option<Timestamp> {
-        self.start
+        self.bounds.start
     }
 
     /// The latest instant at which it fires, if it is bounded.
     #[must_use]
     pub fn end(&self) -> Option<Timestamp> {
-        self.end
+        self.bounds.end
     }
 
     /// The first fire time strictly after an instant; `None` if it never fires again, and then
     /// [`why_never`](Timetable::why_never) tells why.
     #[must_use]
     pub fn next_after(&self, instant: Timestamp) -> Option<Timestamp> {
-        match &self.expression {
-            Expression::Cron(cron) => {
-                let from = self.start.map_or(i64::MIN, ceil).max(floor(instant) + 1);
-                let fire = Timestamp::from_second(self.wall.first_from(cron, from)?).ok()?;
-                self.end.is_none_or(|end| fire <= end).then_some(fire)
-            }
-            Expression::Rate(rate) => {
-                let fire = self.rate_after(*rate, instant)?;
-                self.end.is_none_or(|end| fire <= end).then_some(fire)
-            }
-            Expression::At(at) => self.once(*at).filter(|&fire| fire > instant),
-        }
+        self.bounds.next_after(&self.expression, &self.wall, instant, |from| self.wall.moment(from))
     }
 
     /// The last fire time strictly before an instant; `None` if it never fired before.
     #[must_use]
     pub fn previous_before(&self, instant: Timestamp) -> Option<Timestamp> {
-        match &self.expression {
-            Expression::Cron(cron) => {
-                let until = self.end.map_or(i64::MAX, floor).min(ceil(instant) - 1);
-                let fire = Timestamp::from_second(self.wall.last_until(cron, until)?).ok()?;
-                self.start.is_none_or(|start| fire >= start).then_some(fire)
-            }
-            Expression::Rate(rate) => self.rate_before(*rate, instant),
-            Expression::At(at) => self.once(*at).filter(|&fire| fire < instant),
-        }
+        self.bounds.previous_before(&self.expression, &self.wall, instant)
     }
 
     /// The fire times strictly after an instant, ascending.
@@ -206,63 +167,4 @@ impl Timetable {
     pub fn before(&self, instant: Timestamp) -> Before<'_> {
         Before::new(self, instant)
     }
-
-    /// The instant of a one-time expression: none in a gap, the first of an overlap.
-    fn once(&self, at: At) -> Option<Timestamp> {
-        if let Ok(local) = Offset::UTC.to_timestamp(at.local()).map(Timestamp::as_second)
-            && Wall::shows(local)
-        {
-            return Timestamp::from_second(self.wall.first_pass(local)?).ok();
-        }
-        // Of other years the zone itself has to be asked.
-        let offset = match self.zone.to_ambiguous_timestamp(at.local()).offset() {
-            AmbiguousOffset::Unambiguous { offset } => offset,
-            AmbiguousOffset::Fold { before, .. } => before,
-            AmbiguousOffset::Gap { .. } => return None,
-        };
-        offset.to_timestamp(at.local()).ok()
-    }
-
-    /// The first occurrence of a rate after an instant, whatever the end.
-    fn rate_after(&self, rate: Rate, instant: Timestamp) -> Option<Timestamp> {
-        let anchor = self.anchor();
-        if instant < anchor {
-            return Some(anchor);
-        }
-        let period = rate.seconds();
-        // Both ends have their fraction of a second: where the instant's is the smaller, a whole second is not yet over.
-        let passed = floor(instant) - floor(anchor) - i64::from(fraction(instant) < fraction(anchor));
-        nth(anchor, period, passed / period + 1)
-    }
-
-    /// The last occurrence of a rate before an instant and not after the end.
-    fn rate_before(&self, rate: Rate, instant: Timestamp) -> Option<Timestamp> {
-        let anchor = self.anchor();
-        let period = rate.seconds();
-        let whole = |until: Timestamp| floor(until) - floor(anchor) - i64::from(fraction(until) < fraction(anchor));
-        let exact = i64::from(fraction(instant) == fraction(anchor));
-        let passed = self.end.map_or(i64::MAX, whole).min(whole(instant) - exact);
-        if passed < 0 { None } else { nth(anchor, period, passed / period) }
-    }
-}
-
-/// So many periods after an anchor, unless that is beyond the largest timestamp.
-fn nth(anchor: Timestamp, period: i64, count: i64) -> Option<Timestamp> {
-    let second = anchor.as_second().checked_add(period.checked_mul(count)?)?;
-    Timestamp::new(second, anchor.subsec_nanosecond()).ok()
-}
-
-/// The last whole second at or before an instant. (Before the epoch, a timestamp's own second is the next one.)
-fn floor(instant: Timestamp) -> i64 {
-    instant.as_second() - i64::from(instant.subsec_nanosecond() < 0)
-}
-
-/// The first whole second at or after an instant.
-fn ceil(instant: Timestamp) -> i64 {
-    instant.as_second() + i64::from(instant.subsec_nanosecond() > 0)
-}
-
-/// Nanoseconds since the last whole second.
-fn fraction(instant: Timestamp) -> i32 {
-    instant.subsec_nanosecond().rem_euclid(1_000_000_000)
 }

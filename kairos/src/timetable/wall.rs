@@ -1,13 +1,13 @@
-//! The wall clock of a time zone from 1970 to 2199, and where on it a cron expression fires.
+//! The wall clock of a time zone from 1970 to 2199, and where on it an expression fires.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use jiff::tz::TimeZone;
+use jiff::tz::{AmbiguousOffset, Offset, TimeZone};
 use parking_lot::RwLock;
 
-use crate::expression::Cron;
+use crate::expression::{At, Cron, Minute};
 
 /// More than any offset from UTC.
 const MARGIN: i64 = 2 * 86_400;
@@ -22,6 +22,7 @@ const LAST: i64 = 7_258_118_400 + MARGIN;
 /// *first* pass. What no span owns is skipped; what a later span would show again is owned by the earlier one.
 #[derive(Debug)]
 pub(crate) struct Wall {
+    zone: TimeZone,
     spans: Box<[Span]>,
     /// The span at the beginning of each stretch of time, from [`FIRST`] up to the last change: from there it is a step
     /// or none to any other of the stretch, where a binary search would take nine.
@@ -44,6 +45,17 @@ struct Span {
     offset: i64,
 }
 
+/// An instant as a wall clock shows it: what the search for the next fire time begins with, whatever is sought.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Moment {
+    /// In seconds since the epoch.
+    second: i64,
+    /// The span that it is in.
+    span: usize,
+    /// The first minute from there on that shows for the first time.
+    minute: Minute,
+}
+
 /// Local times that a zone change skips, and when it does.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Gap {
@@ -54,33 +66,37 @@ pub(crate) struct Gap {
     pub(crate) upper: i64,
 }
 
+impl Moment {
+    /// In seconds since the epoch.
+    pub(crate) fn second(&self) -> i64 {
+        self.second
+    }
+}
+
 impl Wall {
     /// The wall clock of a zone. It is made once per named zone of the process (some 50 µs and 20 kB for a zone that
     /// changes twice a year) and shared.
-    pub(crate) fn of(zone: &TimeZone) -> Arc<Wall> {
-        /// Walls by the name of their zone; the zone is kept too, since a database can be updated under the same name.
-        static WALLS: RwLock<BTreeMap<String, (TimeZone, Arc<Wall>)>> = RwLock::new(BTreeMap::new());
+    pub(crate) fn of(zone: TimeZone) -> Arc<Wall> {
+        /// Walls by the name of their zone. A database can be updated under the same name.
+        static WALLS: RwLock<BTreeMap<String, Arc<Wall>>> = RwLock::new(BTreeMap::new());
         /// More than the database has names. Zones that are made up as one goes are not kept.
         const KEPT: usize = 1024;
 
-        let Some(name) = zone.iana_name() else {
-            return Arc::new(Wall::new(zone));
-        };
-        // A panic elsewhere leaves the map as it was: it holds only finished entries.
-        if let Some((known, wall)) = WALLS.read().get(name)
-            && known == zone
-        {
-            return Arc::clone(wall);
+        let known = |name| WALLS.read().get(name).filter(|known| known.zone == zone).cloned();
+        if let Some(known) = zone.iana_name().and_then(known) {
+            return known;
         }
         let wall = Arc::new(Wall::new(zone));
-        let mut walls = WALLS.write();
-        if walls.len() < KEPT || walls.contains_key(name) {
-            walls.insert(name.to_owned(), (zone.clone(), Arc::clone(&wall)));
+        if let Some(name) = wall.zone.iana_name() {
+            let mut walls = WALLS.write();
+            if walls.len() < KEPT || walls.contains_key(name) {
+                walls.insert(name.to_owned(), Arc::clone(&wall));
+            }
         }
         wall
     }
 
-    fn new(zone: &TimeZone) -> Wall {
+    fn new(zone: TimeZone) -> Wall {
         let start = Timestamp::from_second(FIRST).unwrap_or(Timestamp::UNIX_EPOCH);
         let mut offset = i64::from(zone.to_offset(start).seconds());
         let mut lower = i64::MIN;
@@ -97,10 +113,10 @@ impl Wall {
             (lower, offset) = (upper.max(end + next), next);
         }
         spans.push(Span { end: i64::MAX, lower, upper: i64::MAX, offset });
-        Wall::of_spans(spans)
+        Wall::of_spans(zone, spans)
     }
 
-    fn of_spans(spans: Vec<Span>) -> Wall {
+    fn of_spans(zone: TimeZone, spans: Vec<Span>) -> Wall {
         let last = spans.iter().rev().nth(1).map_or(FIRST, |changing| changing.end);
         let mut at = 0;
         let index = (FIRST..=last.max(FIRST)).step_by(1 << STRETCH).map(|second| {
@@ -110,7 +126,11 @@ impl Wall {
             // Should there ever be more spans, the way from the entry is the longer.
             u16::try_from(at).unwrap_or(u16::MAX)
         });
-        Wall { index: index.collect(), spans: spans.into() }
+        Wall { zone, index: index.collect(), spans: spans.into() }
+    }
+
+    pub(crate) fn zone(&self) -> &TimeZone {
+        &self.zone
     }
 
     /// The span of an instant.
@@ -123,14 +143,30 @@ impl Wall {
         index
     }
 
+    /// The instant of a one-time expression: none in a gap, the first of an overlap.
+    pub(crate) fn once(&self, at: At) -> Option<Timestamp> {
+        if let Ok(local) = Offset::UTC.to_timestamp(at.local()).map(Timestamp::as_second)
+            && Wall::shows(local)
+        {
+            return Timestamp::from_second(self.first_pass(local)?).ok();
+        }
+        // Of other years the zone itself has to be asked.
+        let offset = match self.zone.to_ambiguous_timestamp(at.local()).offset() {
+            AmbiguousOffset::Unambiguous { offset } => offset,
+            AmbiguousOffset::Fold { before, .. } => before,
+            AmbiguousOffset::Gap { .. } => return None,
+        };
+        offset.to_timestamp(at.local()).ok()
+    }
+
     /// The second at which a local time shows for the first time; `None` if it never does.
-    pub(crate) fn first_pass(&self, local: i64) -> Option<i64> {
+    fn first_pass(&self, local: i64) -> Option<i64> {
         let span = self.spans[self.owner(local, 0)];
         (local >= span.lower).then_some(local - span.offset)
     }
 
     /// Whether a local time is of the years that a wall knows.
-    pub(crate) fn shows(local: i64) -> bool {
+    fn shows(local: i64) -> bool {
         (FIRST + MARGIN..LAST - MARGIN).contains(&local)
     }
 
@@ -144,14 +180,22 @@ impl Wall {
         index
     }
 
-    /// The first second at or after an instant at which a cron expression fires.
+    /// An instant as this clock shows it. Inlined, as is what begins with it: a moment that is asked about once never lies in memory.
+    #[inline(always)]
+    pub(crate) fn moment(&self, second: i64) -> Moment {
+        let span = self.at(second);
+        let Span { offset, lower, .. } = self.spans[span];
+        Moment { second, span, minute: Minute::at_or_after((second + offset).max(lower)) }
+    }
+
+    /// The first second at or after a moment of this clock at which a cron expression fires.
     ///
     /// Bounded: each turn of the loop is at a later zone change (there are a few hundred), and the searches between them
     /// go through the calendar once.
-    pub(crate) fn first_from(&self, cron: &Cron, second: i64) -> Option<i64> {
-        let mut index = self.at(second);
-        let span = self.spans[index];
-        let mut local = cron.first_from((second + span.offset).max(span.lower))?;
+    #[inline(always)]
+    pub(crate) fn first_from(&self, cron: &Cron, moment: &Moment) -> Option<i64> {
+        let mut index = moment.span;
+        let mut local = cron.first_at(&moment.minute)?;
         loop {
             if local >= self.spans[index].upper {
                 index = self.owner(local, index + 1);
@@ -218,7 +262,7 @@ mod tests {
         let database = TimeZoneDatabase::bundled();
         for name in database.available() {
             let zone = database.get(name.as_str()).unwrap();
-            let wall = Wall::new(&zone);
+            let wall = Wall::new(zone.clone());
             assert!(wall.spans.is_sorted_by(|one, other| one.end < other.end), "{name}");
             assert!(wall.spans.iter().all(|span| span.lower <= span.upper), "{name}");
             assert!(wall.spans.windows(2).all(|pair| pair[0].upper <= pair[1].lower), "{name}");
@@ -241,7 +285,7 @@ mod tests {
         let database = TimeZoneDatabase::bundled();
         for name in database.available() {
             let zone = database.get(name.as_str()).unwrap();
-            let wall = Wall::new(&zone);
+            let wall = Wall::new(zone.clone());
             for &Span { end, offset, .. } in &wall.spans[..wall.spans.len() - 1] {
                 for apart in [-86_400, -7_200, -3_601, -3_600, -1_800, -1, 0, 1, 1_800, 3_599, 3_600, 7_200, 86_400] {
                     let local = end + offset + apart;
@@ -264,7 +308,7 @@ mod tests {
         let database = TimeZoneDatabase::bundled();
         for name in database.available().step_by(7) {
             let zone = database.get(name.as_str()).unwrap();
-            let wall = Wall::new(&zone);
+            let wall = Wall::new(zone.clone());
             // In the gaps and overlaps of many a zone, every few years, and once.
             for text in ["30 2 ? 3 1#2 *", "30 1 ? 11 1#1 *", "15 0 ? 9 1#1 *", "0 0 1 1 ? */7", "0 12 1 7 ? 2199"] {
                 let Ok(crate::expression::Expression::Cron(cron)) = text.parse() else { panic!() };
@@ -274,7 +318,7 @@ mod tests {
                     .filter(|local| !matches!(local.offset(), AmbiguousOffset::Gap { .. }))
                     .map(|local| local.earlier().unwrap().as_second())
                     .collect();
-                let next = |from| wall.first_from(&cron, from);
+                let next = |from| wall.first_from(&cron, &wall.moment(from));
                 let forwards: Vec<i64> = std::iter::successors(next(FIRST), |fire| next(fire + 1)).collect();
                 assert_eq!(forwards, expected, "{text} in {name}");
                 let previous = |until| wall.last_until(&cron, until);
@@ -289,10 +333,10 @@ mod tests {
     #[test]
     fn walls_are_shared_by_name() {
         let zone = TimeZone::get("America/Santiago").unwrap();
-        assert!(Arc::ptr_eq(&Wall::of(&zone), &Wall::of(&zone)));
+        assert!(Arc::ptr_eq(&Wall::of(zone.clone()), &Wall::of(zone)));
         // Another zone of the same name is another zone.
         let utc = TimeZoneDatabase::bundled().get("Etc/UTC").unwrap();
-        let walls = [Wall::of(&TimeZone::UTC), Wall::of(&utc), Wall::of(&TimeZone::fixed(jiff::tz::offset(1)))];
+        let walls = [TimeZone::UTC, utc, TimeZone::fixed(jiff::tz::offset(1))].map(Wall::of);
         assert!(walls.iter().all(|wall| wall.spans.len() == 1));
     }
 
@@ -302,15 +346,18 @@ mod tests {
         let (a, b, c) = (14_400, 7_200, 0);
         // The second span ends before it shows anything new.
         let upper = a;
-        let wall = Wall::of_spans(vec![
-            Span { end: 0, lower: i64::MIN, upper, offset: a },
-            Span { end: 3_600, lower: upper, upper: upper.max(3_600 + b), offset: b },
-            Span { end: i64::MAX, lower: upper.max(3_600 + b), upper: i64::MAX, offset: c },
-        ]);
+        let wall = Wall::of_spans(
+            TimeZone::UTC,
+            vec![
+                Span { end: 0, lower: i64::MIN, upper, offset: a },
+                Span { end: 3_600, lower: upper, upper: upper.max(3_600 + b), offset: b },
+                Span { end: i64::MAX, lower: upper.max(3_600 + b), upper: i64::MAX, offset: c },
+            ],
+        );
         let Ok(crate::expression::Expression::Cron(hourly)) = "cron(0 * * * ? *)".parse() else { panic!() };
         let mut fires = vec![];
         let mut next = 0;
-        while let Some(fire) = wall.first_from(&hourly, next).filter(|_| fires.len() < 8) {
+        while let Some(fire) = wall.first_from(&hourly, &wall.moment(next)).filter(|_| fires.len() < 8) {
             fires.push(fire);
             next = fire + 1;
         }

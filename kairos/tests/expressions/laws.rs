@@ -3,7 +3,8 @@
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use kairos::expression::Expression;
-use kairos::timetable::Timetable;
+use kairos::timetable::{Bounds, Timetable, WallClock};
+use proptest::collection::vec;
 use proptest::prelude::*;
 
 use crate::random;
@@ -98,6 +99,27 @@ proptest! {
         prop_assert_eq!(bounded.after(early).take(50).collect::<Vec<_>>(), expected);
         let expected: Vec<_> = free.before(end + NANOSECOND).take_while(|&fire| fire >= start).take(50).collect();
         prop_assert_eq!(bounded.before(end + SignedDuration::from_hours(1_000)).take(50).collect::<Vec<_>>(), expected);
+    }
+
+    #[test]
+    fn a_wall_clock_says_of_each_expression_what_its_timetable_says(
+        texts in vec(prop_oneof![8 => random::cron().boxed(), 1 => Just("rate(7 hours)".to_owned()).boxed(), 1 => Just("at(2026-03-29T02:30:00)".to_owned()).boxed()], 1..5),
+        (zone, instants) in random::zone().prop_flat_map(|zone| (Just(zone.clone()), vec(random::instant(&zone), 1..4))),
+        start in proptest::option::of(-3_000..3_000_i64),
+        end in proptest::option::of(-3_000..3_000_i64),
+    ) {
+        let mut clock = WallClock::new(zone.clone());
+        for instant in instants.iter().copied().flat_map(|instant| [instant, instant + NANOSECOND, instant]) {
+            let near = |hours: Option<i64>| hours.map(|hours| instant + SignedDuration::from_hours(hours));
+            let bounds = Bounds { anchor: instants[0], start: near(start), end: near(end) };
+            for text in &texts {
+                let expression = parse(text);
+                let alone = Timetable::new(expression, zone.clone()).with_anchor(bounds.anchor).with_start(bounds.start).with_end(bounds.end);
+                let expected = alone.next_after(instant);
+                prop_assert_eq!(clock.next_after(&expression, &bounds, instant), expected, "{} after {}", text, instant);
+                prop_assert_eq!(clock.timetable(expression, bounds).next_after(instant), expected);
+            }
+        }
     }
 
     #[test]
