@@ -110,8 +110,6 @@ enum Try {
 
 const _: () = assert!(size_of::<Record>() <= 96, "there may be millions");
 
-/// How many executions are read ahead: about as many as a core waits for at once.
-const READ_AHEAD: usize = 16;
 /// How many may have changed, or have expired, before they are sorted in or out: so many that it is seldom done, so few that nobody waits for it for long.
 const BEHIND: usize = 100_000;
 
@@ -241,26 +239,9 @@ impl State {
     }
 
     fn expire(&mut self, now: Timestamp) {
-        let mut read = 0;
         while let Some(slot) = self.expiry.pop(tick(now)) {
-            match read {
-                0 => read = self.read_ahead(),
-                _ => read -= 1,
-            }
             self.remove(slot);
         }
-    }
-
-    /// Reads what removing the next few executions will read, and does nothing with it: they lie far apart, and are waited for together so. How
-    /// many they are.
-    fn read_ahead(&self) -> usize {
-        let next = self.expiry.next_of_tick().take(READ_AHEAD);
-        next.map(|slot| {
-            let record = self.records.get(slot);
-            let hash = record.map_or(0, |record| self.hasher.hash_one(record.id));
-            std::hint::black_box(self.by_id.find(hash, |other| *other == slot));
-        })
-        .count()
     }
 
     fn remove(&mut self, slot: u32) {

@@ -186,14 +186,6 @@ impl Wheel {
         }
     }
 
-    /// The timers that come due at the tick of the one that was popped last, in the order in which they will be popped.
-    pub(crate) fn next_of_tick(&self) -> impl Iterator<Item = u32> {
-        let (level, slot) = self.place(self.hand);
-        let timer = |number: u32| (number != NIL).then_some(number);
-        let first = timer(self.lists[level][slot].first);
-        std::iter::successors(first, move |number| timer(self.timers[*number as usize].next))
-    }
-
     /// Goes on at an earlier time, each timer being set to what becomes of its tick; that must keep their order.
     ///
     /// Looks at every timer: it is for clocks that are set back, which is rare.
@@ -428,11 +420,9 @@ mod tests {
         wheel.set(3, due);
         let expected: Vec<u32> = (0..100).filter(|number| number % 3 != 0).chain([3]).collect();
         assert_eq!(wheel.pop(due), Some(expected[0]));
-        assert!(wheel.next_of_tick().eq(expected[1..].iter().copied()));
         wheel.set(0, due);
         let popped: Vec<u32> = std::iter::from_fn(|| wheel.pop(due)).collect();
         assert_eq!(popped, [&expected[1..], &[0]].concat());
-        assert_eq!(wheel.next_of_tick().next(), None);
         assert_eq!((wheel.pop(due + 1), wheel.pop(LAST)), (Some(100), None));
     }
 
