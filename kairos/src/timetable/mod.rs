@@ -12,13 +12,14 @@
 //!
 //! A search goes through the calendar once: at most one step for each named month of 1970 to 2199 (2760), each of a
 //! nanosecond or less, and one for each zone change that skips what was found. So the next fire time of a usual expression
-//! costs some 20 ns, whatever the zone; that nothing fires again is known within microseconds.
+//! costs some 20 ns, whatever the zone; that nothing fires again is known within microseconds. Many expressions that are
+//! asked about the same instant, as a scheduler asks them, share the half of it: see [`WallClock`].
 
 mod bounds;
-mod clock;
 mod fire;
 mod iter;
 mod wall;
+mod wall_clock;
 
 use std::sync::Arc;
 
@@ -29,9 +30,9 @@ use crate::expression::Expression;
 use wall::Wall;
 
 pub use bounds::Bounds;
-pub use clock::WallClock;
 pub use fire::{Fire, Never, ZoneNote};
 pub use iter::{After, Before};
+pub use wall_clock::WallClock;
 
 /// An expression in a time zone, with the bounds between which it fires.
 ///

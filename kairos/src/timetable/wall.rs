@@ -67,7 +67,7 @@ pub(crate) struct Gap {
 }
 
 impl Moment {
-    /// In seconds since the epoch.
+    /// When it is, in seconds since the epoch.
     pub(crate) fn second(&self) -> i64 {
         self.second
     }
