@@ -114,12 +114,6 @@ impl Packed {
         if self.extra == HasExtra::Times { extras.get(&slot) } else { None }
     }
 
-    /// From when to when it fires. A rate that has no start may as well count from its last occurrence as from its first.
-    fn bounds(last: Timestamp, times: Option<&Extra>) -> Bounds {
-        let (start, end) = times.map_or((None, None), |times| (times.start, times.end));
-        Bounds { anchor: last, start, end }
-    }
-
     /// How many milliseconds after its occurrence it fires, within its window. That depends on the id alone, so that triggers of one
     /// time are spread, and each keeps its distance from one occurrence to the next.
     fn delay(&self, times: Option<&Extra>) -> u64 {
@@ -251,7 +245,7 @@ impl Triggers {
             let delay = packed.delay(times);
             let clock = &mut zones[usize::from(packed.zone)].clock;
             let occurrence = packed.next();
-            let bounds = Packed::bounds(occurrence, times);
+            let bounds = bounds(occurrence, times);
             let oldest = oldest.saturating_sub(delay);
             let (mut last, mut missed) = (occurrence, None);
             if tick(occurrence) < oldest {
@@ -326,6 +320,12 @@ fn name<'a>(
     let packed = packed.get(slot)?;
     let group = || extras.get(&slot)?.group.as_deref();
     Some((packed.id.as_str(), if packed.extra == HasExtra::No { None } else { group() }))
+}
+
+/// From when to when a trigger fires whose occurrence this is. A rate that has no start may as well count from here as from its first.
+fn bounds(occurrence: Timestamp, times: Option<&Extra>) -> Bounds {
+    let (start, end) = times.map_or((None, None), |times| (times.start, times.end));
+    Bounds { anchor: occurrence, start, end }
 }
 
 /// The occurrences from the next one on and before `oldest`. Stepping through them would take as long as they were many.
