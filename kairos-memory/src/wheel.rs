@@ -145,7 +145,7 @@ impl Wheel {
         }
     }
 
-    /// Takes the first timer out of a list of level 0, which has one.
+    /// Takes the first timer out of a list of level 0, which has one. [`unlink`](Self::unlink) of a timer that has none before it, in half the steps.
     fn take_first(&mut self, slot: usize) -> u32 {
         let list = &mut self.lists[0][slot];
         let number = list.first;
