@@ -8,6 +8,7 @@ mod allocator;
 mod aws;
 mod expressions;
 mod measure;
+mod memory;
 mod paths;
 mod pipeline;
 mod schedules;

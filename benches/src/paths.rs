@@ -12,10 +12,12 @@ use kairos::expression::Expression;
 use kairos::{Registration, ScheduleId, Specification, Timetable, zone};
 use kairos_memory::{Embedded, MemorySchedules, Simulation};
 
+use crate::schedules::daily;
+
 /// A path, and what does it so many times.
 type Path = (&'static str, fn(usize));
 
-const PATHS: [Path; 11] = [
+const PATHS: [Path; 14] = [
     ("parse", parse),
     ("next, UTC", |count| search(count, "UTC", Timetable::next_after)),
     ("next, New York", |count| search(count, "America/New_York", Timetable::next_after)),
@@ -24,6 +26,9 @@ const PATHS: [Path; 11] = [
     ("never, no such day", |count| never(count, "0 0 30 2 ? *")),
     ("never, always in a gap", |count| never(count, "30 2 ? 3 1#2 2007-2199")),
     ("fire a trigger", fire),
+    ("register a trigger beside 10 000", |count| register(count, 10_000)),
+    ("cancel a trigger of 10 000", |count| cancel(count, 10_000)),
+    ("cancel a trigger of 1 000 000", |count| cancel(count, 1_000_000)),
     ("dispatch a page of 100", dispatch),
     ("execute, claimed and recorded", |count| execute(count, Embedded::builder())),
     ("execute, without history", |count| execute(count, Embedded::builder().without_history())),
@@ -122,6 +127,27 @@ fn fire(count: usize) {
             assert_eq!(black_box(schedules.take_due(TRIGGERS)).len(), TRIGGERS);
         }
     });
+}
+
+fn register_all(schedules: &MemorySchedules, triggers: &mut dyn Iterator<Item = Trigger>) {
+    for trigger in triggers {
+        assert!(now(schedules.create(&trigger)).is_ok(), "every specification is sound and distinct");
+    }
+}
+
+fn register(count: usize, others: u32) {
+    let schedules = MemorySchedules::new(Arc::new(ManualClock::at(start())));
+    register_all(&schedules, &mut (0..others).map(daily));
+    let mut triggers = (others..).map(daily).take(count).collect::<Vec<_>>().into_iter();
+    counted(&mut || register_all(&schedules, &mut triggers));
+}
+
+fn cancel(count: usize, of: u32) {
+    let schedules = MemorySchedules::new(Arc::new(ManualClock::at(start())));
+    register_all(&schedules, &mut (0..of).map(daily));
+    let keys: Vec<_> = (0..of).step_by(2).map(|number| daily(number).key()).take(count).collect();
+    counted(&mut || keys.iter().for_each(|key| assert!(now(schedules.delete(key)).is_ok())));
+    assert_eq!(schedules.len(), of as usize - count, "each was there");
 }
 
 /// How many processes an occurrence has.

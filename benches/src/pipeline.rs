@@ -40,6 +40,7 @@ trait Side {
 pub(crate) fn run(jobs: u32) {
     let jobs = (jobs as usize).div_ceil(PROCESSES) * PROCESSES;
     println!("{jobs} executions a round, {PROCESSES} a dispatch, {CONCURRENCY} at once\n");
+    crate::memory::run();
     one_core(jobs);
     two_cores(LONGER * jobs);
     memory(jobs);

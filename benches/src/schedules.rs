@@ -57,6 +57,7 @@ pub(crate) fn run(count: u32) {
     println!(
         "distinct daily schedules, a tenth of them due in one minute; and as many that are all due in one minute\n"
     );
+    crate::memory::run();
     let header = ["CPU ns each", "bytes", "register", "idle", "fire: a tenth", "all", "over the day", "cancel half"];
     let mut table = Table::new(&header);
     let ours = |count: u32| measure(count, Kairos::new);
@@ -89,6 +90,15 @@ pub(crate) fn run(count: u32) {
         table.row(name, ratio(costs).map(number));
     }
     table.row("map of minutes, nothing evaluated", ratio(&blind).map(number));
+    table.print();
+
+    let counts = [count / 100, count / 10, count];
+    let header: Vec<_> = counts.iter().map(|count| format!("of {count}")).collect();
+    let header: Vec<_> =
+        std::iter::once("cancel by id, CPU ns each").chain(header.iter().map(String::as_str)).collect();
+    let mut table = Table::new(&header);
+    table.row("kairos", [&few, &some, &all].map(|costs| number(costs.cancel.nanos_each())));
+    table.row("bare hash table of ids", counts.map(|count| number(bare::remove_by_id(count).nanos_each())));
     table.print();
 
     println!("allocations of kairos: {} a fire", number(all.day.allocations_each()));
@@ -140,6 +150,11 @@ fn specification(number: u32, due: Due) -> Specification {
 fn trigger(number: u32, due: Due) -> Trigger {
     let specification = specification(number, due);
     Trigger::new(specification.schedule_id(), specification)
+}
+
+/// A daily trigger unlike those of all other numbers.
+pub(crate) fn daily(number: u32) -> Trigger {
+    trigger(number, Due::Spread)
 }
 
 fn chunks(count: u32) -> impl Iterator<Item = std::ops::Range<u32>> {

@@ -352,7 +352,7 @@ fn millis(duration: Duration) -> u64 {
 /// What only some triggers have; nothing for a bare expression in any zone.
 fn extra(trigger: &Trigger, zone: &TimeZone) -> Option<Extra> {
     let Specification { expression, time_zone, start, end, window_minutes, group, .. } = &trigger.specification;
-    let is_told = trigger.schedule_id.expression().is_some_and(|told| told == *expression);
+    let is_told = trigger.schedule_id.is_of(expression);
     let zone_name = time_zone.as_deref().filter(|name| zone.iana_name() != Some(name));
     let extra = Extra {
         group: group.as_deref().map(Into::into),

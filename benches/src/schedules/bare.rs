@@ -6,17 +6,19 @@ use std::future::poll_fn;
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
+use hashbrown::HashMap;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use kairos::backend::Trigger;
 use kairos::clock::between;
 use kairos::timetable::{Bounds, Timetable, WallClock};
-use kairos::{Expression, Specification};
+use kairos::{Expression, ScheduleId, Specification};
 use tokio::runtime::Runtime;
 use tokio::task::unconstrained;
 use tokio_util::time::{DelayQueue, delay_queue};
 
-use super::{Timers, start};
+use super::{Timers, chunks, daily, start};
+use crate::measure::Cost;
 
 const DAY: i64 = 24 * 60 * 60;
 
@@ -223,6 +225,21 @@ impl Timers for Delays {
             }
         });
     }
+}
+
+/// What it costs to take every other id out of a hash table of so many, whatever it stands for: the least that cancels by name.
+pub(super) fn remove_by_id(count: u32) -> Cost {
+    let mut ids: HashMap<ScheduleId, u32> = (0..count).map(|number| (daily(number).schedule_id, number)).collect();
+    let mut cost = Cost::default();
+    for chunk in chunks(count) {
+        let triggers: Vec<_> = chunk.step_by(2).map(daily).collect();
+        cost.time(triggers.len(), || {
+            for trigger in &triggers {
+                assert!(ids.remove(&trigger.key().schedule_id).is_some(), "it is there");
+            }
+        });
+    }
+    cost
 }
 
 /// Minutes again, of what is known to come every day: no expression is evaluated, and none is kept.

@@ -21,13 +21,21 @@ pub struct Cron {
 pub(crate) struct Years([u64; 4]);
 
 impl Years {
-    /// Every year.
-    pub(crate) const ALL: Years = Years([u64::MAX, u64::MAX, u64::MAX, u64::MAX >> (256 - YEARS)]);
-
     /// Adds a year, which must be within 1970-2199.
     pub(crate) fn insert(&mut self, year: u16) {
         let index = usize::from(year - FIRST_YEAR);
         self.0[index / 64] |= 1 << (index % 64);
+    }
+
+    /// Adds the years from one to another, both of which must be within 1970-2199.
+    pub(crate) fn insert_range(&mut self, from: u16, to: u16) {
+        let from_on = |year: u16, word: u32| {
+            let index = u32::from(year - FIRST_YEAR);
+            u64::MAX.checked_shl(index.saturating_sub(64 * word)).unwrap_or(0)
+        };
+        for (bits, word) in self.0.iter_mut().zip(0..) {
+            *bits |= from_on(from, word) & !from_on(to + 1, word);
+        }
     }
 
     fn contains(&self, index: u32) -> bool {
@@ -235,6 +243,19 @@ mod tests {
             let (found, backwards) = steps::taken(|| cron.last_until(i64::MAX));
             assert!(found.is_some() || backwards == forwards, "{fields}: {backwards} months");
             assert!(backwards <= most, "{fields}: {backwards} months");
+        }
+    }
+
+    #[test]
+    fn a_range_of_years_is_each_of_its_years() {
+        // At the ends of the words, and beside them.
+        let years: Vec<u16> = [0, 1, 63, 64, 65, 127, 128, 191, 192, 229].map(|index| FIRST_YEAR + index).into();
+        for (from, to) in years.iter().flat_map(|from| years.iter().map(move |to| (*from, *to))) {
+            let mut range = Years::default();
+            range.insert(1999);
+            range.insert_range(from, to);
+            let one_by_one = (FIRST_YEAR..=LAST_YEAR).filter(|year| *year == 1999 || (from..=to).contains(year));
+            assert!(range.iter().eq(one_by_one), "{from}-{to}");
         }
     }
 

@@ -109,8 +109,8 @@ impl Set for Years {
     }
 
     fn insert_range(&mut self, from: u16, to: u16, step: u16) {
-        if (from, to, step) == (Field::Year.min(), Field::Year.max(), 1) {
-            *self = Years::ALL;
+        if step == 1 {
+            Years::insert_range(self, from, to);
         } else {
             (from..=to).step_by(usize::from(step)).for_each(|year| self.insert(year));
         }

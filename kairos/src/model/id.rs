@@ -90,6 +90,20 @@ impl ScheduleId {
         self.0.starts_with(SCHEDULE_PREFIX)
     }
 
+    /// Whether this is the id of a schedule of this expression and nothing else. Allocates nothing.
+    ///
+    /// ```
+    /// use kairos::{ScheduleId, Specification};
+    ///
+    /// let id = Specification::new("rate(5 minutes)").schedule_id();
+    /// assert!(id.is_of("rate(5 minutes)") && !id.is_of("rate(5 minute)"));
+    /// assert_eq!(id.expression().as_deref(), Some("rate(5 minutes)"));
+    /// ```
+    #[must_use]
+    pub fn is_of(&self, expression: &str) -> bool {
+        self.0.strip_prefix(SCHEDULE_PREFIX).is_some_and(|encoded| is_encoded(encoded, expression))
+    }
+
     /// The expression that the id was made of, or `None` if it stands for more than a bare expression.
     #[must_use]
     pub fn expression(&self) -> Option<String> {
@@ -106,18 +120,7 @@ impl ProcessId {
 
     /// Whether this is the id of the process of this name. It is asked for each execution, and allocates nothing.
     pub(crate) fn is_of(&self, name: &str) -> bool {
-        // Whole groups of three bytes: encoded apart they are what they are encoded together.
-        const CHUNK: usize = 48;
-        let Some(mut rest) = self.0.strip_prefix(PROCESS_PREFIX).map(str::as_bytes) else { return false };
-        for chunk in name.as_bytes().chunks(CHUNK) {
-            let mut encoded = [0; CHUNK / 3 * 4];
-            let Ok(length) = URL_SAFE.encode_slice(chunk, &mut encoded) else { return false };
-            let encoded = &mut encoded[..length];
-            encoded.iter_mut().rev().take_while(|byte| **byte == b'=').for_each(|byte| *byte = b'.');
-            let Some(after) = rest.strip_prefix(&*encoded) else { return false };
-            rest = after;
-        }
-        rest.is_empty()
+        self.0.strip_prefix(PROCESS_PREFIX).is_some_and(|encoded| is_encoded(encoded, name))
     }
 
     /// The name that the id was made of, or `None` if it was not made by [`Self::of`].
@@ -127,16 +130,37 @@ impl ProcessId {
     }
 }
 
-/// Whether a text consists of what ids consist of: such a text can break no line, no JSON and no path that it is put into.
+/// Whether a text could be an id: such a text can break no line, no JSON and no path that it is put into.
 pub(super) fn may_be_id(text: &str) -> bool {
+    is_like_id(text, limits::ID)
+}
+
+/// Whether a text of 1 to `longest` bytes consists of what ids consist of.
+pub(super) fn is_like_id(text: &str, longest: usize) -> bool {
     let fits = |byte: u8| byte.is_ascii_alphanumeric() | matches!(byte, b'-' | b'_' | b'.');
     // All bytes, whatever the first are: many are looked at in one step then.
-    !text.is_empty() && text.len() <= limits::ID && text.bytes().fold(true, |all, byte| all & fits(byte))
+    (1..=longest).contains(&text.len()) && text.bytes().fold(true, |all, byte| all & fits(byte))
 }
 
 /// Standard base64 of the UTF-8 text with `+` as `-`, `/` as `_` and `=` as `.`: what a trigger's name may hold.
 pub(super) fn encode(text: &str) -> String {
     URL_SAFE.encode(text).replace('=', ".")
+}
+
+/// Whether this is what [`encode`] writes of a text.
+fn is_encoded(encoded: &str, text: &str) -> bool {
+    // Whole groups of three bytes: encoded apart they are what they are encoded together.
+    const CHUNK: usize = 48;
+    let mut rest = encoded.as_bytes();
+    for chunk in text.as_bytes().chunks(CHUNK) {
+        let mut encoded = [0; CHUNK / 3 * 4];
+        let Ok(length) = URL_SAFE.encode_slice(chunk, &mut encoded) else { return false };
+        let encoded = &mut encoded[..length];
+        encoded.iter_mut().rev().take_while(|byte| **byte == b'=').for_each(|byte| *byte = b'.');
+        let Some(after) = rest.strip_prefix(&*encoded) else { return false };
+        rest = after;
+    }
+    rest.is_empty()
 }
 
 /// Only of what [`encode`] writes: `=` is none of it, though base64 knows it.

@@ -43,6 +43,7 @@ pub struct Policy {
 
 /// Limits on what a registration may hold. Each is the least of those that the services on its way have.
 pub mod limits {
+    use super::super::id::is_like_id;
     use crate::target::TargetKind;
 
     /// Largest request, in bytes of JSON: more than any that could be let in, however it escapes its text.
@@ -90,8 +91,7 @@ pub mod limits {
     /// Whether a trigger or a group can bear this name: letters, digits, `-`, `_` and `.`, as many as [`TRIGGER_NAME`] says.
     #[must_use]
     pub fn is_trigger_name(text: &str) -> bool {
-        let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-        (1..=TRIGGER_NAME).contains(&text.len()) && text.chars().all(fits)
+        is_like_id(text, TRIGGER_NAME)
     }
 
     pub(crate) fn no_trigger_name(text: &str, what: &str) -> String {
