@@ -3,11 +3,9 @@
 mod saved;
 
 use std::fmt;
-use std::hash::BuildHasher as _;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use hashbrown::{DefaultHashBuilder, HashTable};
 use jiff::Timestamp;
 use kairos::backend::{Claim, Claimed, ExecutionFilter, History, Outcome};
 use kairos::clock::later;
@@ -18,6 +16,7 @@ use kairos::{
 use parking_lot::{Mutex, MutexGuard};
 
 use crate::error;
+use crate::index::Index;
 use crate::intern::Interned;
 use crate::listing::Listing;
 use crate::order::{Change, Gone, Indexes, Position};
@@ -64,9 +63,7 @@ pub struct MemoryHistory {
 
 struct State {
     records: Slab<Record>,
-    /// Slots, by the hash of the id, which is in the slot.
-    by_id: HashTable<u32>,
-    hasher: DefaultHashBuilder,
+    by_id: Index,
     /// Who is trying which. Apart, as few are being tried.
     holds: Slab<Hold>,
     processes: Interned<ProcessId>,
@@ -179,8 +176,7 @@ impl State {
     fn new() -> Self {
         Self {
             records: Slab::new(),
-            by_id: HashTable::new(),
-            hasher: DefaultHashBuilder::default(),
+            by_id: Index::new(),
             holds: Slab::new(),
             processes: Interned::new(),
             schedules: Interned::new(),
@@ -193,8 +189,7 @@ impl State {
     }
 
     fn find(&self, id: ExecutionId) -> Option<u32> {
-        let same = |slot: &u32| self.records.get(*slot).is_some_and(|record| record.id == id);
-        self.by_id.find(self.hasher.hash_one(id), same).copied()
+        self.by_id.find(id, |slot| self.records.get(slot).is_some_and(|record| record.id == id))
     }
 
     /// The execution in a slot.
@@ -230,10 +225,8 @@ impl State {
     }
 
     fn insert(&mut self, record: Record) -> u32 {
-        let hash = self.hasher.hash_one(record.id);
         let slot = self.records.insert(record);
-        let Self { records, by_id, hasher, .. } = self;
-        by_id.insert_unique(hash, slot, |slot| records.get(*slot).map_or(0, |record| hasher.hash_one(record.id)));
+        self.by_id.insert(slot, &self.records, |_, record| record.id);
         self.note(slot);
         slot
     }
@@ -256,9 +249,7 @@ impl State {
         self.processes.release(process);
         self.schedules.release(schedule);
         self.let_go(last_try);
-        if let Ok(entry) = self.by_id.find_entry(self.hasher.hash_one(id), |other| *other == slot) {
-            entry.remove();
-        }
+        self.by_id.remove(id, |other| other == slot);
     }
 
     fn set_state(&mut self, slot: u32, state: ExecutionState) {

@@ -1,31 +1,27 @@
 //! Values that many rows have in common, each kept once and named by a small number.
 
-use std::hash::{BuildHasher as _, Hash};
+use std::hash::Hash;
 
-use hashbrown::{DefaultHashBuilder, HashTable};
-
+use crate::index::Index;
 use crate::slab::Slab;
 
 /// Values by number, counted by how many rows have them: one that no row has any longer is forgotten.
 #[derive(Debug)]
 pub(crate) struct Interned<T> {
-    /// Numbers, by the hash of the value, which is in the slot of that number.
-    numbers: HashTable<u32>,
-    hasher: DefaultHashBuilder,
     values: Slab<(T, u32)>,
+    numbers: Index,
     /// The number asked for last: rows of one value come together.
     last: u32,
 }
 
 impl<T: Clone + Eq + Hash> Interned<T> {
     pub(crate) fn new() -> Self {
-        Self { numbers: HashTable::new(), hasher: DefaultHashBuilder::default(), values: Slab::new(), last: 0 }
+        Self { values: Slab::new(), numbers: Index::new(), last: 0 }
     }
 
     /// The number of a value that some row has.
     pub(crate) fn find(&self, value: &T) -> Option<u32> {
-        let same = |number: &u32| self.get(*number).is_some_and(|known| known == value);
-        self.numbers.find(self.hasher.hash_one(value), same).copied()
+        self.numbers.find(value, |number| self.get(number) == Some(value))
     }
 
     pub(crate) fn get(&self, number: u32) -> Option<&T> {
@@ -42,9 +38,7 @@ impl<T: Clone + Eq + Hash> Interned<T> {
         }
         let number = self.find(value).unwrap_or_else(|| {
             let number = self.values.insert((value.clone(), 0));
-            let Self { numbers, hasher, values, .. } = self;
-            let hash = |number: &u32| values.get(*number).map_or(0, |(value, _)| hasher.hash_one(value));
-            numbers.insert_unique(hasher.hash_one(value), number, hash);
+            self.numbers.insert(number, &self.values, |_, (value, _)| value);
             number
         });
         if let Some((_, rows)) = self.values.get_mut(number) {
@@ -59,9 +53,7 @@ impl<T: Clone + Eq + Hash> Interned<T> {
         let Some((value, rows)) = self.values.get_mut(number) else { return };
         *rows -= 1;
         if *rows == 0 {
-            if let Ok(entry) = self.numbers.find_entry(self.hasher.hash_one(&*value), |other| *other == number) {
-                entry.remove();
-            }
+            self.numbers.remove(&*value, |other| other == number);
             self.values.remove(number);
         }
     }

@@ -26,6 +26,7 @@
 mod embedded;
 mod error;
 mod history;
+mod index;
 mod intern;
 mod invoker;
 mod listing;

@@ -2,11 +2,10 @@
 
 mod saved;
 
-use std::hash::BuildHasher as _;
 use std::ops::ControlFlow;
 use std::time::Duration;
 
-use hashbrown::{DefaultHashBuilder, HashMap, HashTable};
+use hashbrown::HashMap;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use kairos::backend::{Trigger, TriggerKey};
@@ -14,6 +13,7 @@ use kairos::clock::earlier;
 use kairos::timetable::{Bounds, WallClock};
 use kairos::{Expression, ScheduleId, Specification, Timetable};
 
+use crate::index::Index;
 use crate::listing::fingerprint;
 use crate::schedules::Missed;
 use crate::slab::Slab;
@@ -23,9 +23,7 @@ use crate::wheel::{Wheel, due_tick, instant, tick};
 #[derive(Debug)]
 pub(crate) struct Triggers {
     packed: Slab<Packed>,
-    /// Slots, by the hash of the key, which is in the slot.
-    by_key: HashTable<u32>,
-    hasher: DefaultHashBuilder,
+    by_key: Index,
     timers: Wheel,
     zones: Vec<Zone>,
     /// What few triggers have, by slot.
@@ -109,6 +107,12 @@ impl Packed {
         (self.seconds, self.nanoseconds) = (next.as_second(), next.subsec_nanosecond());
     }
 
+    /// What names it: the id within its group.
+    fn name<'a>(&'a self, slot: u32, extras: &'a HashMap<u32, Extra>) -> (&'a str, Option<&'a str>) {
+        let group = || extras.get(&slot)?.group.as_deref();
+        (self.id.as_str(), if self.extra == HasExtra::No { None } else { group() })
+    }
+
     /// What there is extra of it, if that has anything to say about when it fires.
     fn times<'a>(&self, slot: u32, extras: &'a HashMap<u32, Extra>) -> Option<&'a Extra> {
         if self.extra == HasExtra::Times { extras.get(&slot) } else { None }
@@ -129,8 +133,7 @@ impl Triggers {
     pub(crate) fn new() -> Self {
         Self {
             packed: Slab::new(),
-            by_key: HashTable::new(),
-            hasher: DefaultHashBuilder::default(),
+            by_key: Index::new(),
             timers: Wheel::new(),
             zones: Vec::new(),
             extras: HashMap::new(),
@@ -143,14 +146,9 @@ impl Triggers {
 
     /// The slot of a trigger.
     pub(crate) fn find(&self, key: &TriggerKey) -> Option<u32> {
+        let Self { packed, extras, .. } = self;
         let name = (key.schedule_id.as_str(), key.group.as_deref());
-        let same = |slot: &u32| self.name(*slot) == Some(name);
-        self.by_key.find(self.hasher.hash_one(name), same).copied()
-    }
-
-    /// What names the trigger in a slot: the id within its group.
-    fn name(&self, slot: u32) -> Option<(&str, Option<&str>)> {
-        name(&self.packed, &self.extras, slot)
+        self.by_key.find(name, |slot| packed.get(slot).is_some_and(|packed| packed.name(slot, extras) == name))
     }
 
     fn extra(&self, slot: u32, packed: &Packed) -> Option<&Extra> {
@@ -172,35 +170,19 @@ impl Triggers {
                 Some(_) => HasExtra::Words,
             },
         };
-        if self.by_key.len() == self.by_key.capacity() {
-            self.grow();
-        }
         let slot = self.packed.insert(packed);
         self.extras.extend(extra.map(|extra| (slot, extra)));
-        let hash = self.hasher.hash_one((trigger.schedule_id.as_str(), trigger.specification.group.as_deref()));
-        let Self { packed, by_key, hasher, extras, .. } = self;
-        by_key.insert_unique(hash, slot, |slot| name(packed, extras, *slot).map_or(0, |name| hasher.hash_one(name)));
+        let Self { packed, by_key, extras, .. } = self;
+        by_key.insert(slot, packed, |slot, packed| packed.name(slot, extras));
         self.set_timer(slot, next);
-    }
-
-    /// Doubles the table of slots, going through them as they lie in memory. By itself it would go through them as they lie in the table, which is
-    /// in no order, and wait for each.
-    fn grow(&mut self) {
-        let Self { packed, by_key, hasher, extras, .. } = self;
-        let hash = |slot: &u32| name(packed, extras, *slot).map_or(0, |name| hasher.hash_one(name));
-        let mut grown = HashTable::with_capacity(2 * by_key.capacity());
-        for (slot, _) in packed.slots_from(0).filter(|(_, packed)| packed.is_some()) {
-            grown.insert_unique(hash(&slot), slot, hash);
-        }
-        *by_key = grown;
     }
 
     /// Removes a trigger and its timer.
     pub(crate) fn remove(&mut self, key: &TriggerKey) {
-        let about = (key.schedule_id.as_str(), key.group.as_deref());
-        let same = |slot: &u32| name(&self.packed, &self.extras, *slot) == Some(about);
-        if let Ok(entry) = self.by_key.find_entry(self.hasher.hash_one(about), same) {
-            let (slot, _) = entry.remove();
+        let Self { packed, by_key, extras, .. } = self;
+        let name = (key.schedule_id.as_str(), key.group.as_deref());
+        let is_it = |slot| packed.get(slot).is_some_and(|packed| packed.name(slot, extras) == name);
+        if let Some(slot) = by_key.remove(name, is_it) {
             self.timers.cancel(slot);
             self.packed.remove(slot);
             self.extras.remove(&slot);
@@ -310,16 +292,6 @@ impl Triggers {
         specification.window_minutes = extra.and_then(|extra| extra.window_minutes);
         Trigger::new(packed.id.clone(), specification).with_description(text(|extra| &extra.description))
     }
-}
-
-fn name<'a>(
-    packed: &'a Slab<Packed>,
-    extras: &'a HashMap<u32, Extra>,
-    slot: u32,
-) -> Option<(&'a str, Option<&'a str>)> {
-    let packed = packed.get(slot)?;
-    let group = || extras.get(&slot)?.group.as_deref();
-    Some((packed.id.as_str(), if packed.extra == HasExtra::No { None } else { group() }))
 }
 
 /// From when to when a trigger fires whose occurrence this is. A rate that has no start may as well count from here as from its first.
