@@ -33,7 +33,7 @@ impl Index {
         }
         // It grows as the slots lie in memory, the new one among them. By itself it would grow as they lie in it, which is in no order, and wait
         // for each.
-        let mut grown = HashTable::with_capacity(2 * slab.len());
+        let mut grown = HashTable::with_capacity(2 * slots.capacity());
         for (slot, _) in slab.slots_from(0).filter(|(_, value)| value.is_some()) {
             grown.insert_unique(hash(&slot), slot, hash);
         }
