@@ -23,7 +23,7 @@ impl Index {
         self.slots.find(self.hasher.hash_one(key), |slot| is_it(*slot)).copied()
     }
 
-    /// Adds a slot whose key has none yet. `key` tells that of any slot by what is in it.
+    /// Adds a slot whose key has none yet, the last of the slab to be added. `key` tells that of any slot by what is in it.
     pub(crate) fn insert<'a, T, K: Hash>(&mut self, slot: u32, slab: &'a Slab<T>, key: impl Fn(u32, &'a T) -> K) {
         let Self { slots, hasher } = self;
         let hash = |slot: &u32| slab.get(*slot).map_or(0, |value| hasher.hash_one(key(*slot, value)));

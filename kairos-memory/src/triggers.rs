@@ -76,6 +76,9 @@ struct Extra {
     zone_name: Option<Box<str>>,
 }
 
+/// An id within its group, if it has one.
+type Name<'a> = (&'a str, Option<&'a str>);
+
 /// What became of a trigger that was due.
 #[derive(Debug)]
 pub(crate) enum Fired<'a> {
@@ -107,8 +110,7 @@ impl Packed {
         (self.seconds, self.nanoseconds) = (next.as_second(), next.subsec_nanosecond());
     }
 
-    /// What names it: the id within its group.
-    fn name<'a>(&'a self, slot: u32, extras: &'a HashMap<u32, Extra>) -> (&'a str, Option<&'a str>) {
+    fn name<'a>(&'a self, slot: u32, extras: &'a HashMap<u32, Extra>) -> Name<'a> {
         let group = || extras.get(&slot)?.group.as_deref();
         (self.id.as_str(), if self.extra == HasExtra::No { None } else { group() })
     }
@@ -146,9 +148,8 @@ impl Triggers {
 
     /// The slot of a trigger.
     pub(crate) fn find(&self, key: &TriggerKey) -> Option<u32> {
-        let Self { packed, extras, .. } = self;
-        let name = (key.schedule_id.as_str(), key.group.as_deref());
-        self.by_key.find(name, |slot| packed.get(slot).is_some_and(|packed| packed.name(slot, extras) == name))
+        let name = name(key);
+        self.by_key.find(name, is_named(name, &self.packed, &self.extras))
     }
 
     fn extra(&self, slot: u32, packed: &Packed) -> Option<&Extra> {
@@ -180,9 +181,8 @@ impl Triggers {
     /// Removes a trigger and its timer.
     pub(crate) fn remove(&mut self, key: &TriggerKey) {
         let Self { packed, by_key, extras, .. } = self;
-        let name = (key.schedule_id.as_str(), key.group.as_deref());
-        let is_it = |slot| packed.get(slot).is_some_and(|packed| packed.name(slot, extras) == name);
-        if let Some(slot) = by_key.remove(name, is_it) {
+        let name = name(key);
+        if let Some(slot) = by_key.remove(name, is_named(name, packed, extras)) {
             self.timers.cancel(slot);
             self.packed.remove(slot);
             self.extras.remove(&slot);
@@ -292,6 +292,19 @@ impl Triggers {
         specification.window_minutes = extra.and_then(|extra| extra.window_minutes);
         Trigger::new(packed.id.clone(), specification).with_description(text(|extra| &extra.description))
     }
+}
+
+fn name(key: &TriggerKey) -> Name<'_> {
+    (key.schedule_id.as_str(), key.group.as_deref())
+}
+
+/// Whether the trigger in a slot bears a name.
+fn is_named<'a>(
+    name: Name<'a>,
+    packed: &'a Slab<Packed>,
+    extras: &'a HashMap<u32, Extra>,
+) -> impl Fn(u32) -> bool + 'a {
+    move |slot| packed.get(slot).is_some_and(|packed| packed.name(slot, extras) == name)
 }
 
 /// From when to when a trigger fires whose occurrence this is. A rate that has no start may as well count from here as from its first.
