@@ -26,16 +26,19 @@ impl Index {
     /// Adds a slot whose key has none yet, the last of the slab to be added. `key` tells that of any slot by what is in it.
     pub(crate) fn insert<'a, T, K: Hash>(&mut self, slot: u32, slab: &'a Slab<T>, key: impl Fn(u32, &'a T) -> K) {
         let Self { slots, hasher } = self;
-        let hash = |slot: &u32| slab.get(*slot).map_or(0, |value| hasher.hash_one(key(*slot, value)));
+        let hash = |slot, value| hasher.hash_one(key(slot, value));
+        let hash_of = |slot: &u32| slab.get(*slot).map_or(0, |value| hash(*slot, value));
         if slots.len() < slots.capacity() {
-            slots.insert_unique(hash(&slot), slot, hash);
+            slots.insert_unique(hash_of(&slot), slot, hash_of);
             return;
         }
         // It grows as the slots lie in memory, the new one among them. By itself it would grow as they lie in it, which is in no order, and wait
         // for each.
         let mut grown = HashTable::with_capacity(2 * slots.capacity());
-        for (slot, _) in slab.slots_from(0).filter(|(_, value)| value.is_some()) {
-            grown.insert_unique(hash(&slot), slot, hash);
+        for (slot, value) in slab.slots_from(0) {
+            if let Some(value) = value {
+                grown.insert_unique(hash(slot, value), slot, hash_of);
+            }
         }
         *slots = grown;
     }
