@@ -5,8 +5,11 @@ use std::hint::black_box;
 use crate::measure::Cost;
 use crate::table::number;
 
+/// How many words of 4 bytes a line of a cache has.
+const WORDS: u32 = 16;
+
 /// A line of a cache, with the number of the one to be read after it.
-type Line = [u32; 16];
+type Line = [u32; WORDS as usize];
 
 /// Prints what a read costs that cannot begin before the one before it has ended, in ever more memory.
 pub(crate) fn run() {
@@ -24,10 +27,10 @@ pub(crate) fn run() {
 
 fn wait(bytes: u32) -> f64 {
     const READS: u32 = 1_000_000;
-    let count = bytes / size_of::<Line>() as u32;
+    let count = bytes / 4 / WORDS;
     // A linear congruential generator with the multiplier and the increment of Numerical Recipes: of a power of two, it comes to each line once.
     let next = |line: u32| line.wrapping_mul(1_664_525).wrapping_add(1_013_904_223) % count;
-    let lines: Vec<Line> = (0..count).map(|line| [next(line); 16]).collect();
+    let lines: Vec<Line> = (0..count).map(|line| [next(line); WORDS as usize]).collect();
     let read = |times: u32| black_box((0..times).fold(0, |line: u32, _| lines[line as usize][0]));
     read(count);
     let mut cost = Cost::default();
