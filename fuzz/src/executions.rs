@@ -10,7 +10,7 @@ use kairos::backend::{History as _, Invocation, Invoker, InvokerCapabilities, Me
 use kairos::chance::Chance;
 use kairos::clock::{Clock, ClockExt as _, ManualClock};
 use kairos::executor::{Executor, ExecutorConfig, Verdict};
-use kairos::{Body, Error, ErrorKind, ExecutionState, Policy, Result, TargetKind, WorkItem, limits};
+use kairos::{Body, Error, ErrorKind, ExecutionState, MessageId, Policy, Result, TargetKind, WorkItem, limits};
 use kairos_memory::{MemoryHistory, MemoryQueue};
 
 use crate::driving::{at_once, drive};
@@ -38,7 +38,7 @@ pub fn executions(text: &str) {
     let id = bench.queue.inject(body);
     let sent = at_once(bench.queue.send(&[Message::new(bench.neighbour.clone())])).expect("a queue in memory");
     assert!(sent.iter().all(Result::is_ok));
-    let work = Body::from_json(body).work(&id, bench.clock.now()).ok();
+    let work = Body::from_json(body).work(id.as_str(), bench.clock.now()).ok();
     if work.as_ref().is_some_and(|work| work.execution_id == bench.neighbour.execution_id) {
         // It says that it is the neighbour; one of the two is taken for the other.
         return;
@@ -46,14 +46,14 @@ pub fn executions(text: &str) {
 
     let ends = bench.run();
     assert_eq!(ends.len(), 2);
-    bench.check_end(&id, work.as_ref(), &ends[&*id], 1);
+    bench.check_end(&id, work.as_ref(), &ends[&id], 1);
     if bench.queue.dead_letters().is_empty() {
         return;
     }
     assert_eq!(at_once(bench.queue.redrive(2)).ok(), Some(1));
     let ends = bench.run();
     assert_eq!(ends.len(), 1);
-    bench.check_end(&id, work.as_ref(), &ends[&*id], 2);
+    bench.check_end(&id, work.as_ref(), &ends[&id], 2);
 }
 
 struct Bench {
@@ -85,7 +85,7 @@ impl Bench {
     }
 
     /// Executes until the queue is empty, and gives the last verdict on each message.
-    fn run(&self) -> BTreeMap<Arc<str>, Verdict> {
+    fn run(&self) -> BTreeMap<MessageId, Verdict> {
         let mut ends = BTreeMap::new();
         for _ in 0..MOST_ROUNDS {
             if self.queue.is_empty() {
@@ -103,7 +103,7 @@ impl Bench {
     }
 
     /// The end of the message at its `run`-th run; and of its neighbour, at the first.
-    fn check_end(&self, id: &str, work: Option<&WorkItem>, end: &Verdict, run: usize) {
+    fn check_end(&self, id: &MessageId, work: Option<&WorkItem>, end: &Verdict, run: usize) {
         let letters = self.queue.dead_letters();
         let calls = std::mem::take(&mut *self.target.calls.lock().expect("no call panics under the lock"));
         let (others, calls): (Vec<_>, Vec<_>) =
@@ -116,7 +116,7 @@ impl Bench {
             Verdict::Dead(failure) => {
                 assert_eq!(letters.len(), 1);
                 let letter = &letters[0];
-                assert!(*letter.message_id == *id && letter.reason.failure == *failure && taken == 0);
+                assert!(letter.message_id == *id && letter.reason.failure == *failure && taken == 0);
                 assert_eq!(letter.reason.execution_id, work.map(|work| work.execution_id));
                 check_failure(failure);
             }

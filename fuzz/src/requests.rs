@@ -180,7 +180,8 @@ impl Api {
         {
             let text = delivery.body.to_json().into_owned();
             assert!(text.len() <= limits::MESSAGE);
-            let work = Body::from_json(text).work(&delivery.message_id, delivery.sent_at).expect("what was sent");
+            let work =
+                Body::from_json(text).work(delivery.message_id.as_str(), delivery.sent_at).expect("what was sent");
             assert_eq!(work.process, process);
         }
 

@@ -202,7 +202,7 @@ impl SqsQueue {
         let attributes = of_dead_letter(delivery, &envelope, reason, &body)?;
         // A late receipt must leave nothing with the dead letters; and a good one keeps the message away until it lies there.
         self.change(&self.url, &envelope.handle, self.visibility_timeout).await?;
-        let id = envelope.extra.as_ref().and_then(|extra| extra.id.as_deref()).unwrap_or(&delivery.message_id);
+        let id = envelope.extra.as_ref().and_then(|extra| extra.id.as_deref()).unwrap_or(delivery.message_id.as_str());
         self.moved(dead_letters, &body, id, attributes).send().await.map_err(sqs)?;
         let request = self.client.delete_message().queue_url(&*self.url).receipt_handle(envelope.handle);
         request.send().await.map(drop).map_err(sqs)

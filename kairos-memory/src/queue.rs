@@ -16,7 +16,7 @@ use kairos::backend::{DeadLetterReason, Delivery, Message, Queue, QueueLimits, R
 use kairos::chance::Chance;
 use kairos::clock::{Clock, between, earlier, later};
 use kairos::executor::WorkerConfig;
-use kairos::{Body, ErrorKind, Failure, Result};
+use kairos::{Body, ErrorKind, Failure, MessageId, Result};
 use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::Notify;
 use uuid::Uuid;
@@ -123,7 +123,7 @@ struct Dead {
 #[non_exhaustive]
 pub struct DeadLetter {
     /// The message's own id.
-    pub message_id: Arc<str>,
+    pub message_id: MessageId,
     /// What it says.
     pub body: Body,
     /// Why it lies here.
@@ -211,7 +211,7 @@ impl MemoryQueue {
     }
 
     /// Puts a message on the queue that some other system wrote: any text, also where there is no room. Gives its id.
-    pub fn inject(&self, text: impl Into<Arc<str>>) -> Arc<str> {
+    pub fn inject(&self, text: impl Into<Arc<str>>) -> MessageId {
         let (mut state, now) = self.lock();
         let sequence = state.send(Body::from_json(text), now, Duration::ZERO, self.retention);
         drop(state);
@@ -292,7 +292,7 @@ impl MemoryQueue {
             let Some(entry) = state.messages.get_mut(slot) else { continue };
             let message_id = self.message_id(entry.sequence);
             if self.max_receive_count.is_some_and(|max| entry.receive_count >= max) {
-                let reason = received_too_often(entry, &message_id);
+                let reason = received_too_often(entry, message_id.as_str());
                 state.bury(slot, reason, now);
                 continue;
             }
@@ -309,10 +309,10 @@ impl MemoryQueue {
     }
 
     /// UUID version 8 (RFC 9562): of the queue's prefix and the message's number.
-    fn message_id(&self, sequence: u64) -> Arc<str> {
+    fn message_id(&self, sequence: u64) -> MessageId {
         let bytes = Uuid::from_u64_pair(self.id_prefix.load(Ordering::Relaxed), sequence).into_bytes();
         let uuid = uuid::Builder::from_custom_bytes(bytes).into_uuid();
-        Arc::from(&*uuid.hyphenated().encode_lower(&mut Uuid::encode_buffer()))
+        MessageId::from(&*uuid.hyphenated().encode_lower(&mut Uuid::encode_buffer()))
     }
 
     fn check_batch(&self, batch: &[Message]) -> Result<()> {

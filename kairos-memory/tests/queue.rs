@@ -472,7 +472,7 @@ fn ids_repeat_with_the_same_chance_and_only_then() {
             None => queue.inject("a"),
         }
     };
-    assert_eq!(&*id(None), "00000000-0000-8000-8000-000000000001");
+    assert_eq!(id(None).as_str(), "00000000-0000-8000-8000-000000000001");
     assert_eq!((id(Some(1)), id(None)), (id(Some(1)), id(None)));
     assert!(id(Some(1)) != id(Some(2)) && id(Some(1)) != id(None));
 }

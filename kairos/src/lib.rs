@@ -66,9 +66,9 @@ pub use error::{Error, ErrorKind, Fault, Result};
 pub use executor::Executor;
 pub use expression::Expression;
 pub use model::{
-    Attribute, Body, Changes, ContainerTask, Execution, ExecutionId, ExecutionState, Failure, Hold, OffsetTimestamp,
-    Origin, Owner, Placeholders, Policy, Process, ProcessId, Registration, Schedule, ScheduleId, ScheduleState,
-    Specification, TriggerInput, WorkItem, container_task, limits,
+    Attribute, Body, Changes, ContainerTask, Execution, ExecutionId, ExecutionState, Failure, Hold, MessageId,
+    OffsetTimestamp, Origin, Owner, Placeholders, Policy, Process, ProcessId, Registration, Schedule, ScheduleId,
+    ScheduleState, Specification, TriggerInput, WorkItem, container_task, limits,
 };
 pub use scheduler::Scheduler;
 pub use target::{Target, TargetError, TargetKind};

@@ -133,7 +133,7 @@ async fn run(executor: &Executor, clock: &dyn Clock, lane: Vec<Record>, last_beg
 
 /// Executes one delivery; every line that is logged meanwhile names execution and process, if it names any.
 async fn handle(executor: &Executor, delivery: Delivery) -> Handled {
-    let work = delivery.body.work(&delivery.message_id, delivery.sent_at).ok();
+    let work = delivery.body.work(delivery.message_id.as_str(), delivery.sent_at).ok();
     let span = match &work {
         Some(work) => tracing::info_span!("execution", execution = %work.execution_id, process = %work.process.id),
         None => tracing::info_span!("execution", message = %delivery.message_id),
@@ -154,7 +154,7 @@ pub fn log(handled: &Handled) {
         None => (None, None),
     };
     let lateness = handled.lateness().map(|lateness| lateness.as_secs_f64());
-    let (message, failure) = (&*handled.message_id, failure(&handled.verdict));
+    let (message, failure) = (handled.message_id.as_str(), failure(&handled.verdict));
     tracing::info!(execution, process, message, lateness, failure, verdict = name(&handled.verdict), "handled");
 }
 

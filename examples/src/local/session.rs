@@ -109,7 +109,8 @@ fn farewell(report: &ShutdownReport) -> String {
         report.queued
     );
     for delivery in &report.unfinished {
-        let name = delivery.body.work(&delivery.message_id, delivery.sent_at).map(|work| work.process.name.clone());
+        let name =
+            delivery.body.work(delivery.message_id.as_str(), delivery.sent_at).map(|work| work.process.name.clone());
         text.push_str(&format!("\n  unfinished: {}", name.unwrap_or_else(|_| delivery.message_id.to_string())));
     }
     text

@@ -205,7 +205,7 @@ fn a_record_is_the_message_that_the_queue_gives() {
     let records = records(recorded).unwrap();
     assert!(records.iter().all(|record| record.group.is_none()), "a standard queue has no order");
     let delivery = records[2].delivery.as_ref().unwrap();
-    assert_eq!(&*delivery.message_id, "c80e8021-a70a-42c7-a470-796e1186f753");
+    assert_eq!(delivery.message_id.as_str(), "c80e8021-a70a-42c7-a470-796e1186f753");
     assert_eq!((delivery.receive_count, delivery.redriven), (1, false));
     assert_eq!(delivery.sent_at.as_millisecond(), 1_767_603_602_185);
     assert_eq!(delivery.body, Body::from_json(text("messages/newer.json").trim_end()));
@@ -225,7 +225,7 @@ fn a_redriven_message_is_answered_by_the_id_that_it_has_now() {
     let delivery = records[0].delivery.as_ref().unwrap();
     assert_eq!(records[0].id, "059f36b4-87a3-44ab-83d2-661975830a7d");
     assert_eq!(records[0].group.as_deref(), Some("proceso-YQ.."));
-    assert_eq!((&*delivery.message_id, delivery.redriven), ("m-1", true));
+    assert_eq!((delivery.message_id.as_str(), delivery.redriven), ("m-1", true));
     assert!(delivery.receipt.as_str().contains("Huella"), "an attribute of others was lost");
 }
 

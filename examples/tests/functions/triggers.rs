@@ -78,7 +78,7 @@ impl Place {
                 return queued;
             }
             queued.extend(deliveries.iter().map(|delivery| {
-                let work = delivery.body.work(&delivery.message_id, delivery.sent_at).unwrap();
+                let work = delivery.body.work(delivery.message_id.as_str(), delivery.sent_at).unwrap();
                 (work.process.name.clone(), work.scheduled_time)
             }));
         }

@@ -143,7 +143,7 @@ pub(super) fn of_dead_letter(
     body: &str,
 ) -> Result<Attributes> {
     let mut attributes = Room::beside(body);
-    attributes.add(ORIGIN, &Attribute::text(&origin(&delivery.message_id, delivery.sent_at)));
+    attributes.add(ORIGIN, &Attribute::text(&origin(delivery.message_id.as_str(), delivery.sent_at)));
     for (name, attribute) in envelope.foreign() {
         attributes.add(name, &attribute);
     }
@@ -158,7 +158,7 @@ pub(super) fn of_dead_letter(
         attributes.add(name, &Attribute::text(value.unwrap_or_default()));
     }
     attributes.add("Kairos.Intentos", &Attribute { kind: "Number".into(), value: reason.attempts.to_string().into() });
-    attributes.finish(&delivery.message_id)
+    attributes.finish(delivery.message_id.as_str())
 }
 
 /// What a redriven message bears: the mark, and what others gave it. The reason is of the past.

@@ -158,7 +158,7 @@ async fn a_receipt_asks_for_all_that_a_delivery_is_made_of_and_waits_in_pieces()
     assert_eq!(*waits.lock().unwrap(), [20, 20, 5]);
     assert_eq!(received.len(), 1);
     let delivery = &received[0];
-    assert_eq!((&*delivery.message_id, delivery.receive_count, delivery.redriven), ("m", 3, false));
+    assert_eq!((delivery.message_id.as_str(), delivery.receive_count, delivery.redriven), ("m", 3, false));
     assert_eq!(delivery.sent_at.as_millisecond(), 1_000);
     assert_eq!(delivery.receipt.as_str(), "handle-of-m");
     assert!(queue.receive(0, Duration::MAX).await.unwrap().is_empty());

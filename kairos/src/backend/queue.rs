@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use smol_str::SmolStr;
 
 use crate::error::{Result, one_line};
-use crate::model::{Body, ExecutionId, Failure, ProcessId};
+use crate::model::{Body, ExecutionId, Failure, MessageId, ProcessId};
 use crate::target::Target;
 
 /// The sending side of the execution queue.
@@ -155,7 +155,7 @@ impl<'t> FromIterator<&'t str> for Receipt {
 #[non_exhaustive]
 pub struct Delivery {
     /// The message's own id, the same at each delivery.
-    pub message_id: Arc<str>,
+    pub message_id: MessageId,
     /// Stands for this delivery.
     pub receipt: Receipt,
     /// How often it has been received, from 1.
@@ -173,7 +173,7 @@ pub struct Delivery {
 
 impl Delivery {
     /// The first delivery of a message.
-    pub fn new(message_id: impl Into<Arc<str>>, receipt: Receipt, sent_at: Timestamp, body: impl Into<Body>) -> Self {
+    pub fn new(message_id: impl Into<MessageId>, receipt: Receipt, sent_at: Timestamp, body: impl Into<Body>) -> Self {
         let (message_id, body) = (message_id.into(), body.into());
         Self { message_id, receipt, receive_count: 1, sent_at, redriven: false, group: None, body }
     }

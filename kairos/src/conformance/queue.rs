@@ -6,7 +6,6 @@ mod sending;
 mod visibility;
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -17,6 +16,7 @@ use super::support::{Passage, Stop, Verdict, ensure, run_cases, within};
 use crate::backend::{Delivery, Message, Queue, Receipt, Receiver};
 use crate::clock::{between, later};
 use crate::error::{ErrorKind, Result};
+use crate::model::MessageId;
 
 /// Runs every case of the contracts of [`Queue`] and [`Receiver`] against the two ends of one queue.
 ///
@@ -153,7 +153,7 @@ impl Post<'_> {
 
     /// Receives until so many messages of a mark are there, of each the latest delivery.
     async fn collect(&self, mark: &str, count: usize) -> Verdict<Vec<Delivery>> {
-        let mut collected: BTreeMap<Arc<str>, Delivery> = BTreeMap::new();
+        let mut collected: BTreeMap<MessageId, Delivery> = BTreeMap::new();
         for _ in 0..POLLS {
             for delivery in self.receive(mark, MANY, WAIT).await? {
                 collected.insert(delivery.message_id.clone(), delivery);

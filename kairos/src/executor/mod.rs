@@ -217,7 +217,7 @@ impl Executor {
     async fn take(&self, delivery: impl Deref<Target = Delivery>, turn: Turn) -> Handled {
         let delivery = &*delivery;
         let started_at = self.clock.now();
-        let (work, result) = match (turn, delivery.body.work(&delivery.message_id, delivery.sent_at)) {
+        let (work, result) = match (turn, delivery.body.work(delivery.message_id.as_str(), delivery.sent_at)) {
             (Turn::Execute, Ok(work)) => {
                 let result = self.claim_and_run(delivery, &work, started_at).await;
                 (Some(work), result)
@@ -236,7 +236,7 @@ impl Executor {
             Verdict::Undecided(Failure::from(&error))
         });
         let Delivery { message_id, redriven, .. } = delivery;
-        let handled = Handled { message_id: Arc::clone(message_id), work, redriven: *redriven, started_at, verdict };
+        let handled = Handled { message_id: message_id.clone(), work, redriven: *redriven, started_at, verdict };
         self.counters.count(&handled);
         handled
     }

@@ -1,13 +1,12 @@
 //! What became of deliveries: one by one, by the batch, and counted.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use jiff::Timestamp;
 
 use crate::clock::between;
-use crate::model::{Failure, Origin, WorkItem};
+use crate::model::{Failure, MessageId, Origin, WorkItem};
 
 /// What became of one delivery.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,7 +58,7 @@ pub struct BatchReport {
 #[non_exhaustive]
 pub struct Handled {
     /// The message.
-    pub message_id: Arc<str>,
+    pub message_id: MessageId,
     /// The execution, if the message could be read.
     pub work: Option<WorkItem>,
     /// Whether it came back from the dead letters.
@@ -92,7 +91,7 @@ impl Handled {
 impl BatchReport {
     /// The ids of the messages that stay on the queue: the failures of a partial batch response.
     pub fn to_return(&self) -> impl Iterator<Item = &str> {
-        self.handled.iter().filter(|handled| handled.verdict.comes_back()).map(|handled| &*handled.message_id)
+        self.handled.iter().filter(|handled| handled.verdict.comes_back()).map(|handled| handled.message_id.as_str())
     }
 }
 

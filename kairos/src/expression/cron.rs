@@ -254,7 +254,7 @@ mod tests {
             let mut range = Years::default();
             range.insert(1999);
             range.insert_range(from, to);
-            let one_by_one = (FIRST_YEAR..=LAST_YEAR).filter(|year| *year == 1999 || (from..=to).contains(year));
+            let one_by_one = (FIRST_YEAR..=civil::LAST_YEAR).filter(|year| *year == 1999 || (from..=to).contains(year));
             assert!(range.iter().eq(one_by_one), "{from}-{to}");
         }
     }

@@ -1,4 +1,4 @@
-//! Identifiers: which process, which schedule, which execution.
+//! Identifiers: which process, which schedule, which message, which execution.
 
 use std::borrow::Borrow;
 use std::fmt;
@@ -78,6 +78,11 @@ text_id! {
     /// Which schedule; made by [`Specification::schedule_id`](crate::Specification::schedule_id).
     /// Up to 64 bytes are kept in place, as a trigger's name may be no longer: a clone is a copy.
     ScheduleId(Inline)
+}
+
+text_id! {
+    /// Which message, by the name that its queue gave it. Up to 64 bytes are kept in place: a clone is a copy.
+    MessageId(Inline)
 }
 
 const PROCESS_PREFIX: &str = "proceso-";

@@ -19,7 +19,7 @@ pub use container_task::ContainerTask;
 pub use execution::{Execution, ExecutionState, Failure};
 pub use hold::{Hold, Owner};
 pub(crate) use id::Occurrence;
-pub use id::{ExecutionId, ProcessId, ScheduleId};
+pub use id::{ExecutionId, MessageId, ProcessId, ScheduleId};
 pub(crate) use message::check_identity;
 pub use message::{Body, Origin, TriggerInput, WorkItem};
 pub use payload::Attribute;

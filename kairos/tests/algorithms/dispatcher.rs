@@ -41,7 +41,7 @@ fn dispatcher(world: &World, queue: Arc<dyn Queue>, page_size: usize) -> Dispatc
 
 async fn queued(world: &World) -> Vec<kairos::WorkItem> {
     let deliveries = world.receive_all().await;
-    deliveries.iter().map(|d| d.body.work(&d.message_id, d.sent_at).unwrap()).collect()
+    deliveries.iter().map(|d| d.body.work(d.message_id.as_str(), d.sent_at).unwrap()).collect()
 }
 
 #[tokio::test]

@@ -254,7 +254,7 @@ impl Grouped {
         });
         let queue = bench.tapped(|received| {
             for delivery in received {
-                let work = delivery.body.work(&delivery.message_id, delivery.sent_at).unwrap();
+                let work = delivery.body.work(delivery.message_id.as_str(), delivery.sent_at).unwrap();
                 delivery.group = work.process.name.split_once('-').map(|(group, _)| Arc::from(group));
             }
         });

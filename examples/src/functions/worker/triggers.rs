@@ -106,7 +106,7 @@ impl Triggers {
             count(metrics, &result);
             metrics.duration("BatchDuration", between(began, self.clock.now()));
         });
-        let message = &*delivery.message_id;
+        let message = delivery.message_id.as_str();
         let settled = match result {
             Ok(dispatched) => {
                 let Dispatched { queued, pages, .. } = dispatched;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use kairos::backend::{DeadLetterReason, Delivery, Message, Queue, QueueLimits, Receipt, Receiver};
 use kairos::clock::{ClockExt as _, ManualClock};
-use kairos::{Body, Error, ErrorKind, Result, conformance, limits};
+use kairos::{Body, Error, ErrorKind, MessageId, Result, conformance, limits};
 use kairos_memory::MemoryQueue;
 
 use super::assert_found;
@@ -119,8 +119,8 @@ struct Memory {
     sent: BTreeSet<String>,
     acknowledged: BTreeSet<String>,
     /// Which message each receipt is of, and the latest delivery of each message.
-    messages: BTreeMap<String, Arc<str>>,
-    latest: BTreeMap<Arc<str>, Delivery>,
+    messages: BTreeMap<String, MessageId>,
+    latest: BTreeMap<MessageId, Delivery>,
     deliveries: usize,
 }
 

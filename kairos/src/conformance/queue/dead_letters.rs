@@ -10,7 +10,7 @@ use crate::model::{Body, Failure};
 /// The reason as the executor gives it: with the work, if the message says what that is.
 fn reason(delivery: &Delivery) -> DeadLetterReason {
     let failure = Failure { kind: ErrorKind::Denied.as_str().into(), text: AWKWARD.into() };
-    match delivery.body.work(&delivery.message_id, delivery.sent_at) {
+    match delivery.body.work(delivery.message_id.as_str(), delivery.sent_at) {
         Ok(work) => DeadLetterReason::of_work(failure, &work, delivery.receive_count),
         Err(_) => DeadLetterReason::new(failure),
     }

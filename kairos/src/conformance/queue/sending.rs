@@ -112,7 +112,7 @@ pub(super) async fn a_batch_of_the_most_bytes_is_taken(post: &Post<'_>) -> Verdi
 
 /// The work that a delivery asks for.
 fn work_of(delivery: &Delivery) -> Verdict<WorkItem> {
-    Ok(delivery.body.work(&delivery.message_id, delivery.sent_at)?)
+    Ok(delivery.body.work(delivery.message_id.as_str(), delivery.sent_at)?)
 }
 
 pub(super) async fn work_comes_back_as_it_was_sent(post: &Post<'_>) -> Verdict {
